@@ -1,0 +1,41 @@
+"""Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
+
+from alba.config.keys import REVISIONS, stage_key
+from alba.config.load import load_settings, parse_settings
+from alba.config.settings import (
+    AssignmentSettings,
+    Configuration,
+    DatasetSettings,
+    EncoderSettings,
+    EvaluationSettings,
+    FlowSettings,
+    GroupingSettings,
+    LabelSettings,
+    ProposalSettings,
+    ReinforceSettings,
+    SegmentSettings,
+    SelectionSettings,
+    SpritesSettings,
+    Stages,
+)
+
+__all__ = [
+    "REVISIONS",
+    "AssignmentSettings",
+    "Configuration",
+    "DatasetSettings",
+    "EncoderSettings",
+    "EvaluationSettings",
+    "FlowSettings",
+    "GroupingSettings",
+    "LabelSettings",
+    "ProposalSettings",
+    "ReinforceSettings",
+    "SegmentSettings",
+    "SelectionSettings",
+    "SpritesSettings",
+    "Stages",
+    "load_settings",
+    "parse_settings",
+    "stage_key",
+]

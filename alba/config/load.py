@@ -1,0 +1,77 @@
+"""Reading of settings; every mistake becomes one line that names the key and the nearest right one."""
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from alba.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
+    """Validate plain values.
+
+    Parameters
+    ----------
+    model : type of Settings
+    values : mapping
+    source : str
+        What the values came from, for the message.
+
+    Raises
+    ------
+    ConfigError
+        Names the first wrong key and, for an unknown one, the nearest known key.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or model.__name__
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(model, first["loc"][:-1])
+            near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]!r}?" if near else "remove it"
+            raise ConfigError(f"{source}: unknown key {where!r}", hint) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{source}: {where} = {first['input']!r}", message) from None
+
+
+def load_settings(model: type[Model], text_or_path: str) -> Model:
+    """Read settings from a JSON or YAML file, or from JSON text (starts with ``{``)."""
+    if text_or_path.lstrip().startswith("{"):
+        return parse_settings(model, _mapping(text_or_path, "--settings"), "--settings")
+    path = Path(text_or_path)
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing", "name a JSON or YAML file, or give JSON text")
+    return parse_settings(model, _mapping(path.read_text(), str(path)), str(path))
+
+
+def _mapping(text: str, source: str) -> Mapping[str, Any]:
+    try:
+        values = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(f"{source} cannot be parsed ({first_line})", "correct it") from None
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{source} holds no settings", "write 'key: value' lines")
+    return values
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Known keys of the model that a location inside a validation error points to."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue  # a dictionary's key, or a union's tag: the model stays
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+                break
+    return list(model.model_fields)

@@ -1,0 +1,221 @@
+"""Settings of every stage. Defaults are the ones that measure best; `paper.yaml` holds the paper's.
+
+Each field's `description` is the comment that stands beside it in `config.yaml`.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from alba.config.backends import FLOW_OPTIONS, PROPOSAL_OPTIONS, resolve_options
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SpritesSettings(Settings):
+    """The embedded data set."""
+
+    num_train: Count = Field(16, description="training videos")
+    num_val: Count = Field(6, description="validation videos")
+    num_frames: Count = Field(24, description="frames per video")
+    height: Count = Field(144, description="pixels")
+    width: Count = Field(256, description="pixels")
+    seed: int = Field(0, description="every pixel follows from it")
+
+    def video_names(self, split: str) -> list[str]:
+        """Names of the videos of a split ("train" or "val")."""
+        num = {"train": self.num_train, "val": self.num_val}[split]
+        return [f"{split}-{index:03d}" for index in range(num)]
+
+
+class FlowSettings(Settings):
+    """Optical flow stage."""
+
+    backend: str = Field("dis", description="dis (OpenCV, on the CPU) or ptlflow (networks)")
+    options: dict[str, Any] = Field({}, description="the backend's own settings")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: Any) -> Any:
+        return resolve_options(values, FLOW_OPTIONS, default="dis", kind="flow")
+
+
+class ProposalSettings(Settings):
+    """Mask proposal stage."""
+
+    backend: str = Field(
+        "regions", description="regions (no weights, on the CPU) or torchvision (Mask R-CNN)"
+    )
+    options: dict[str, Any] = Field({}, description="the backend's own settings")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: Any) -> Any:
+        return resolve_options(values, PROPOSAL_OPTIONS, default="regions", kind="proposals")
+
+    @property
+    def uses_flow(self) -> bool:
+        """Whether the backend looks at the flow store."""
+        return PROPOSAL_OPTIONS[self.backend].uses_flow
+
+
+class LabelSettings(Settings):
+    """Greedy oracle (section 3.2, "Ground Truth Generation")."""
+
+    selection_min_iou: Fraction = Field(
+        0.2, description="a proposal is a moving object if its IoU with one exceeds this"
+    )
+    join_min_precision: Fraction = Field(
+        0.5, description="share of a proposal that must lie in the object it joins (paper: 0)"
+    )
+
+
+class EncoderSettings(Settings):
+    """The convolutional encoder of figure 3: 3 x 3 convolutions in blocks, a max-pool after each."""
+
+    input_size: Count = Field(48, description="pixels, both sides (paper: 256)")
+    widths: tuple[tuple[Count, ...], ...] = Field(
+        ((8, 8), (16, 16, 16), (32, 32), (64, 64)), description="channels, a list per block"
+    )
+    rgb: bool = Field(True, description="whether the image stands beside mask and flow")
+
+
+class SelectionSettings(Settings):
+    """Selection network and its supervised training."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    hidden: tuple[Count, ...] = Field(
+        (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
+    )
+    target: Literal["overlap", "iou"] = Field(
+        "iou", description="overlap: the label of the oracle (paper); iou: the IoU itself"
+    )
+    positive_weight: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="weight of the positive class (the authors' code: 4)"
+    )
+    threshold: Fraction = Field(0.4, description="a proposal is selected above this output")
+    epochs: Count = Field(12, description="passes over the sampled proposals")
+    samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
+    batch_size: Count = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    flip: bool = Field(True, description="mirror half of the samples")
+    seed: int = 0
+
+
+class GroupingSettings(Settings):
+    """The grouping process that assignment, reinforcement and segmentation share."""
+
+    num_slots: Annotated[int, Field(ge=1, le=20)] = Field(20, description="K_max")
+    order: Literal["score", "selection"] = Field(
+        "selection",
+        description="proposals of a frame by falling generator score (paper) or selection output",
+    )
+    working_height: Count = Field(
+        120, description="rows of the masks on which decisions are taken; pixels never enlarged"
+    )
+
+
+class AssignmentSettings(Settings):
+    """Relational assignment network and its supervised training."""
+
+    fusion: Literal["early", "late"] = Field(
+        "late",
+        description="early: all channels of a proposal and a slot through one encoder (paper); "
+        "late: pooled features of proposal and slot are related",
+    )
+    encoder: EncoderSettings = Field(EncoderSettings(), description="used by early fusion")
+    hidden: tuple[Count, ...] = Field(
+        (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
+    )
+    epochs: Count = Field(20, description="passes over all annotated frames")
+    batch_size: Count = Field(16, description="frames per update")
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    flip: bool = Field(True, description="mirror half of the frames (early fusion)")
+    seed: int = 0
+
+
+class ReinforceSettings(Settings):
+    """Policy gradient on J&F of whole videos (section 3.2)."""
+
+    discount: Fraction = Field(0.99, description="gamma")
+    baseline: Literal["episode", "leave-one-out"] = Field(
+        "leave-one-out",
+        description="episode: returns standardised within an episode (the authors' code); "
+        "leave-one-out: mean return of the other rollouts of the video at the same frame",
+    )
+    rollouts: Count = Field(4, description="episodes per video and update")
+    videos_per_update: Count = Field(8, description="videos per update")
+    epochs: Count = Field(20, description="passes over all training videos")
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    entropy_weight: Annotated[float, Field(ge=0)] = Field(0.0, description="entropy bonus")
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _enough_rollouts(self) -> Self:
+        if self.baseline == "leave-one-out" and self.rollouts < 2:
+            raise ValueError("baseline leave-one-out needs rollouts >= 2")
+        return self
+
+
+class SegmentSettings(Settings):
+    """Writing of segmentations."""
+
+    tracks: Literal["all", "main"] = Field(
+        "all",
+        description="main: only the track of largest summed selection output and area "
+        "(single-object data sets)",
+    )
+
+
+class EvaluationSettings(Settings):
+    """Scoring."""
+
+    protocol: Literal["davis17-unsupervised", "davis16"] = "davis17-unsupervised"
+
+
+class Stages(Settings):
+    """Settings of all stages."""
+
+    flow: FlowSettings = FlowSettings()
+    proposals: ProposalSettings = ProposalSettings()
+    labels: LabelSettings = LabelSettings()
+    selection: SelectionSettings = SelectionSettings()
+    grouping: GroupingSettings = GroupingSettings()
+    assignment: AssignmentSettings = AssignmentSettings()
+    reinforce: ReinforceSettings = ReinforceSettings()
+    segment: SegmentSettings = SegmentSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+class DatasetSettings(Settings):
+    """A data set on disk."""
+
+    layout: Literal["davis17", "davis16", "folder"] = Field(
+        "davis17", description="davis17, davis16 or folder (a folder of frames per video)"
+    )
+    root: str = Field("", description="relative to data_root; generated data lies in the cache")
+    resolution: str = Field("480p", description="folder below JPEGImages and Annotations")
+    image_set: str = Field("", description="folder below ImageSets; empty: 2017, 2016 or 480p")
+    train_split: str = Field("train", description="list of the training videos; empty: none")
+    val_split: str = Field("val", description="list of the videos to segment and score")
+    train_on: str = Field("", description="data set whose networks are used; empty: this one's")
+    generate: SpritesSettings | None = Field(None, description="set for generated data only")
+    stages: dict[str, Any] = Field({}, description="settings that differ for this data set")
+
+
+class Configuration(Settings):
+    """The whole of `config.yaml`."""
+
+    data_root: str = Field("data", description="folder that holds the data sets")
+    cache_root: str = Field("cache", description="folder of the Zarr stores and checkpoints")
+    results_root: str = Field("results", description="folder of metrics, tables and pictures")
+    datasets: dict[str, DatasetSettings] = {}
+    stages: Stages = Stages()

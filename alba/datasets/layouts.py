@@ -1,0 +1,146 @@
+"""Layouts on disk: DAVIS 2017, DAVIS 2016, and a plain folder of frames."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alba.config import DatasetSettings
+from alba.datasets.video import Video
+from alba.errors import DatasetError
+
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
+    """Names of the videos of a split, in the order of the data set's own list.
+
+    Parameters
+    ----------
+    dataset : DatasetSettings
+    split : str
+        "train", "val", or the name of another list of the layout.
+
+    Raises
+    ------
+    DatasetError
+        The root or the list is missing or empty.
+    """
+    if dataset.generate is not None:
+        return dataset.generate.video_names(split)
+    root = Path(dataset.root)
+    if not root.is_dir():
+        raise DatasetError(
+            f"data root {root} does not exist",
+            "put the data set there, or set data_root or datasets.<name>.root in the configuration",
+        )
+    if dataset.layout == "folder":
+        names = sorted(path.name for path in root.iterdir() if _frames(path))
+        if not names:
+            raise DatasetError(
+                f"{root} holds no folder with frames",
+                f"give one folder per video, with {', '.join(FRAME_SUFFIXES)} files",
+            )
+        return names
+    return _read_list(_find_list(root, dataset, split))
+
+
+def open_video(dataset: DatasetSettings, name: str) -> Video:
+    """Open one video of a data set; reads directory listings only.
+
+    Raises
+    ------
+    DatasetError
+        The video has no frames, a frame number is missing, or frames and annotations do not pair.
+    """
+    root = Path(dataset.root)
+    if dataset.layout == "folder":
+        return Video(name, _require_frames(root / name))
+    frames = _require_frames(root / "JPEGImages" / dataset.resolution / name)
+    _check_consecutive(frames)
+    annotations = _annotations(root, dataset, name, frames)
+    if dataset.layout == "davis16":
+        return Video(name, frames, annotations, to_label_map=_foreground)
+    return Video(name, frames, annotations)
+
+
+def _foreground(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The binary annotations of DAVIS 2016 hold 0 and 255, or 0 and 1; they have no void."""
+    return (stored > 0).astype(np.uint8)
+
+
+def _frames(folder: Path) -> tuple[Path, ...]:
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES))
+
+
+def _require_frames(folder: Path) -> tuple[Path, ...]:
+    frames = _frames(folder)
+    if not frames:
+        raise DatasetError(
+            f"{folder} holds no frames",
+            f"put the video's {', '.join(FRAME_SUFFIXES)} files there",
+        )
+    return frames
+
+
+def _check_consecutive(frames: tuple[Path, ...]) -> None:
+    if not all(path.stem.isdecimal() for path in frames):
+        return
+    numbers = [int(path.stem) for path in frames]
+    for path, number, expected in zip(frames, numbers, range(numbers[0], 10**9), strict=False):
+        if number != expected:
+            missing = path.with_stem(str(expected).zfill(len(path.stem)))
+            raise DatasetError(f"{missing} is missing", "restore the frame")
+
+
+def _annotations(
+    root: Path, dataset: DatasetSettings, name: str, frames: tuple[Path, ...]
+) -> tuple[Path, ...] | None:
+    for kind in ("Annotations_unsupervised", "Annotations"):
+        folder = root / kind / dataset.resolution / name
+        if folder.is_dir():
+            break
+    else:
+        return None
+    present = {path.stem: path for path in folder.glob("*.png")}
+    for stem in sorted(present.keys() - {frame.stem for frame in frames}):
+        raise DatasetError(
+            f"{frames[0].with_stem(stem)} is missing, though {present[stem]} annotates it",
+            "restore the frame",
+        )
+    # Test sets publish the first annotation only, or none: such a video counts as not annotated.
+    if len(present) <= 1 < len(frames):
+        return None
+    for frame in frames:
+        if frame.stem not in present:
+            raise DatasetError(f"{folder / frame.stem}.png is missing", "restore the annotation")
+    return tuple(present[frame.stem] for frame in frames)
+
+
+def _find_list(root: Path, dataset: DatasetSettings, split: str) -> Path:
+    lists = root / "ImageSets"
+    candidates = [
+        lists / kind / f"{split}.txt" for kind in (dataset.image_set, "2017", "2016", "480p") if kind
+    ]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DatasetError(
+        f"{candidates[0]} is missing",
+        "restore the list of videos, or name another split in the configuration",
+    )
+
+
+def _read_list(path: Path) -> list[str]:
+    """Names from a list in either official form: a name a line, or an image and its annotation."""
+    names: dict[str, None] = {}
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words:
+            entry = PurePosixPath(words[0])
+            names[entry.parent.name if len(entry.parts) > 1 else entry.name] = None
+    if not names:
+        raise DatasetError(f"{path} names no video", "restore the list")
+    return list(names)

@@ -1,0 +1,29 @@
+"""Zarr stores: what each holds, how one is published, and how it is read.
+
+Every store is one Zarr v3 group per video; `docs/stores.md` documents each array.
+"""
+
+from alba.store.publish import StoreWriter, make_ready, publish_folder, ready_path, remove_published
+from alba.store.reader import FlowStore, LabelStore, ProposalStore, SegmentationStore, Store, open
+from alba.store.schema import FLOW, LABELS, PROPOSALS, SCHEMAS, SEGMENTATION, ArraySpec, StoreSchema
+
+__all__ = [
+    "FLOW",
+    "LABELS",
+    "PROPOSALS",
+    "SCHEMAS",
+    "SEGMENTATION",
+    "ArraySpec",
+    "FlowStore",
+    "LabelStore",
+    "ProposalStore",
+    "SegmentationStore",
+    "Store",
+    "StoreSchema",
+    "StoreWriter",
+    "make_ready",
+    "open",
+    "publish_folder",
+    "ready_path",
+    "remove_published",
+]
