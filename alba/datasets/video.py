@@ -1,5 +1,6 @@
 """A video: named frames on disk and, where there are any, their annotations."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,6 +47,17 @@ class Video:
         """(H, W) of the first frame in pixels; every other frame must have it too."""
         height, width = read_frame(self.frame_paths[0]).shape[:2]
         return height, width
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the frame files, as provenance of what is made from them."""
+        whole = hashlib.sha256()
+        for path in self.frame_paths:
+            try:
+                whole.update(hashlib.sha256(path.read_bytes()).digest())
+            except FileNotFoundError:
+                raise DatasetError(f"{path} is missing", "restore the frame") from None
+        return whole.hexdigest()
 
     def frame(self, t: int) -> NDArray[np.uint8]:
         """Frame `t`.
