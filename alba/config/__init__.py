@@ -1,6 +1,6 @@
 """Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
 
-from alba.config.keys import REVISIONS, stage_key
+from alba.config.keys import REVISIONS, ROWS, stage_key
 from alba.config.load import load_settings, parse_settings
 from alba.config.settings import (
     AssignmentSettings,
@@ -21,6 +21,7 @@ from alba.config.settings import (
 
 __all__ = [
     "REVISIONS",
+    "ROWS",
     "AssignmentSettings",
     "Configuration",
     "DatasetSettings",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from alba.config.settings import DatasetSettings, Stages
+from alba.config.settings import Configuration
 
 REVISIONS = {
     "sprites": 1,
@@ -20,61 +20,71 @@ REVISIONS = {
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
 
+ROWS = ("proposals", "selection", "relational", "reinforced", "oracle")
+"""Rows of the ablation (Table 1), each a way to segment: proposals with a naive assignment, naive
+assignment of selected proposals, the supervised networks, the whole system, the oracle."""
 
-def stage_key(stage: str, stages: Stages, dataset: DatasetSettings) -> str:
+_NETWORK_OF_ROW = {"selection": "selection", "relational": "assignment", "reinforced": "reinforce"}
+
+
+def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "") -> str:
     """Key of a stage's outputs: 10 hexadecimal digits.
 
     Parameters
     ----------
+    configuration : Configuration
+    dataset : str
+        Name of the data set that the output belongs to.
     stage : str
-        One of `REVISIONS`.
-    stages : Stages
-        Settings resolved for the data set.
-    dataset : DatasetSettings
-        Where the pictures come from.
+        One of `REVISIONS`. The networks' stages belong to the data set they are trained on.
+    row : str
+        One of `ROWS`, for stage "segment".
 
     Returns
     -------
     str
         Hash of the stage's settings, its revision, and the keys of the stages that it reads.
     """
-    settings, upstream = _inputs(stage, stages, dataset)
+    settings, upstream = _inputs(configuration, dataset, stage, row)
     identity = {
         "stage": stage,
         "revision": REVISIONS[stage],
-        "settings": [_plain(part) for part in settings],
-        "upstream": [stage_key(name, stages, dataset) for name in upstream],
+        "settings": [
+            part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in settings
+        ],
+        "upstream": [stage_key(configuration, owner, name) for owner, name in upstream],
     }
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def _plain(part: BaseModel | dict[str, str] | None) -> Any:
-    return part.model_dump(mode="json") if isinstance(part, BaseModel) else part
-
-
 def _inputs(
-    stage: str, stages: Stages, dataset: DatasetSettings
-) -> tuple[list[BaseModel | dict[str, str] | None], list[str]]:
-    """Settings and earlier stages that a stage's output follows from."""
-    source = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
-    training = {"train_split": dataset.train_split}
+    configuration: Configuration, name: str, stage: str, row: str
+) -> tuple[list[Any], list[tuple[str, str]]]:
+    """Settings and (data set, stage) pairs that a stage's output follows from."""
+    dataset = configuration.datasets[name]
+    stages = configuration.stages_of(name)
+    pictures = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
+    source = [(name, "sprites")] if dataset.generate else []
     match stage:
         case "sprites":
             return [dataset.generate], []
         case "flow":
-            return [stages.flow, source], ["sprites"] if dataset.generate else []
+            return [stages.flow, pictures], source
         case "proposals":
-            earlier = ["flow"] if stages.proposals.uses_flow else []
-            return [stages.proposals, source], earlier + (["sprites"] if dataset.generate else [])
+            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else source
         case "labels":
-            return [stages.labels], ["proposals"]
+            return [stages.labels], [(name, "proposals")]
         case "selection":
-            return [stages.selection, training], ["labels", "flow"]
+            return [stages.selection, dataset.train_split], [(name, "labels"), (name, "flow")]
         case "assignment":
-            return [stages.assignment, stages.grouping, training], ["selection"]
+            return [stages.assignment, stages.grouping], [(name, "selection")]
         case "reinforce":
-            return [stages.reinforce], ["assignment"]
+            return [stages.reinforce], [(name, "assignment")]
+        case "segment" if row in _NETWORK_OF_ROW:
+            network = (configuration.trainer_of(name), _NETWORK_OF_ROW[row])
+            return [stages.segment, stages.grouping, row], [(name, "proposals"), (name, "flow"), network]
         case "segment":
-            return [stages.segment], ["reinforce"]
+            earlier = "labels" if row == "oracle" else "proposals"
+            return [stages.segment, stages.grouping, row], [(name, earlier)]
     raise KeyError(stage)

@@ -219,3 +219,32 @@ class Configuration(Settings):
     results_root: str = Field("results", description="folder of metrics, tables and pictures")
     datasets: dict[str, DatasetSettings] = {}
     stages: Stages = Stages()
+
+    @model_validator(mode="after")
+    def _check_datasets(self) -> Self:
+        for name, dataset in self.datasets.items():
+            self.stages_of(name)
+            if dataset.train_on and dataset.train_on not in self.datasets:
+                raise ValueError(f"datasets.{name}.train_on names no data set: {dataset.train_on!r}")
+        return self
+
+    def stages_of(self, dataset: str) -> Stages:
+        """Settings of all stages, with what differs for a data set."""
+        differing = self.datasets[dataset].stages
+        merged = merge(self.stages.model_dump(mode="json"), differing)
+        return Stages.model_validate(merged)
+
+    def trainer_of(self, dataset: str) -> str:
+        """Name of the data set that a data set's networks are trained on."""
+        return self.datasets[dataset].train_on or dataset
+
+
+def merge(base: dict[str, Any], differing: dict[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries merged key by key; another backend starts from its own options."""
+    result = dict(base)
+    if differing.get("backend", base.get("backend")) != base.get("backend"):
+        result["options"] = {}
+    for key, value in differing.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merge(result[key], value) if both else value
+    return result
