@@ -33,14 +33,15 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or model.__name__
+        where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = _fields_at(model, first["loc"][:-1])
             near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
             hint = f"did you mean {near[0]!r}?" if near else "remove it"
             raise ConfigError(f"{source}: unknown key {where!r}", hint) from None
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {where} = {first['input']!r}", message) from None
+        value = f"{where} = {first['input']!r}" if isinstance(first["input"], str | float | None) else where
+        raise ConfigError(f"{source}: {value or 'settings'}", message) from None
 
 
 def load_settings(model: type[Model], text_or_path: str) -> Model:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alba.config.backends import FLOW_OPTIONS, PROPOSAL_OPTIONS, resolve_options
+from alba.config.load import parse_settings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -91,6 +92,12 @@ class SelectionSettings(Settings):
     """Selection network and its supervised training."""
 
     encoder: EncoderSettings = EncoderSettings()
+    crop_margin: Annotated[float, Field(ge=0)] = Field(
+        0.25, description="share of its sides by which a proposal's box is enlarged (paper: 0)"
+    )
+    working_height: Count = Field(
+        160, description="crops are cut from frames of at least so many rows; never enlarged"
+    )
     hidden: tuple[Count, ...] = Field(
         (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
     )
@@ -117,8 +124,11 @@ class GroupingSettings(Settings):
         "selection",
         description="proposals of a frame by falling generator score (paper) or selection output",
     )
+    none_action: bool = Field(
+        True, description="whether a proposal may be joined to no object (paper: false)"
+    )
     working_height: Count = Field(
-        120, description="rows of the masks on which decisions are taken; pixels never enlarged"
+        120, description="decisions are taken on masks of at least so many rows; never enlarged"
     )
 
 
@@ -232,7 +242,7 @@ class Configuration(Settings):
         """Settings of all stages, with what differs for a data set."""
         differing = self.datasets[dataset].stages
         merged = merge(self.stages.model_dump(mode="json"), differing)
-        return Stages.model_validate(merged)
+        return parse_settings(Stages, merged, f"datasets.{dataset}.stages")
 
     def trainer_of(self, dataset: str) -> str:
         """Name of the data set that a data set's networks are trained on."""

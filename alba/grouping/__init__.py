@@ -1,0 +1,20 @@
+"""Grouping: the state of a video's segmentation, and episodes of decisions that change it."""
+
+from alba.grouping.observation import NUM_RELATIONS, Observer, PictureObserver, RelationObserver
+from alba.grouping.rollout import Episodes, Step, join_steps, roll_out, slot_log_probs
+from alba.grouping.video import GroupingVideo, group_video, paint
+
+__all__ = [
+    "NUM_RELATIONS",
+    "Episodes",
+    "GroupingVideo",
+    "Observer",
+    "PictureObserver",
+    "RelationObserver",
+    "Step",
+    "group_video",
+    "join_steps",
+    "paint",
+    "roll_out",
+    "slot_log_probs",
+]
