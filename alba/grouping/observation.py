@@ -28,6 +28,9 @@ class Observer(Protocol):
     def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
         """Concatenate along decisions, every one padded to `num_live` slots."""
 
+    def mirror(self, observation: Observation) -> Observation:
+        """The same observations of a mirrored video."""
+
 
 class RelationObserver:
     """Late fusion: overlaps, areas, ages and appearance of proposal and slot as one vector.
@@ -65,6 +68,10 @@ class RelationObserver:
             slots, none = rows[:, : rows.shape[1] - extra], rows[:, rows.shape[1] - extra :]
             padded.append(torch.cat([functional.pad(slots, (0, 0, 0, missing)), none], dim=1))
         return (torch.cat(padded),)
+
+    def mirror(self, observation: Observation) -> Observation:
+        """Relations do not tell left from right."""
+        return observation
 
 
 _IS_NONE = 0
@@ -146,6 +153,13 @@ class PictureObserver:
     def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
         """Concatenate along decisions."""
         return tuple(torch.cat(parts) for parts in zip(*observations, strict=True))
+
+    def mirror(self, observation: Observation) -> Observation:
+        """Mirror the pictures; u then points the other way."""
+        label_maps, pictures, features = observation
+        mirrored = pictures.flip(-1)
+        mirrored[:, 3] *= -1
+        return label_maps.flip(-1), mirrored, features
 
 
 def _look_up(values: Tensor, maps: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ def group_video(
     features: list[NDArray[np.float32]],
     backward: NDArray[np.float32],
     truth: NDArray[np.uint8] | None,
+    pictures: NDArray[np.float16] | None = None,
 ) -> GroupingVideo:
     """Prepare a video for grouping.
 
@@ -59,11 +60,12 @@ def group_video(
     backward : (T, 2, h, w) float32
         Flow t -> t - 1 in pixels of the working resolution.
     truth : (T, h, w) uint8, optional
+    pictures : (T, 5, S, S) float16, optional
     """
     frames: list[FrameCells] = []
     for t, frame_masks in enumerate(masks):
         frames.append(link_cells(frame_masks, backward[t], frames[-1] if frames else None))
-    return GroupingVideo(name, frames, features, truth)
+    return GroupingVideo(name, frames, features, truth, pictures)
 
 
 def paint(masks: NDArray[np.bool_], slots: NDArray[np.integer]) -> NDArray[np.uint8]:

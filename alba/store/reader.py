@@ -22,6 +22,8 @@ class Store:
     """
 
     schema_name: ClassVar[str]
+    frame_array: ClassVar[str]
+    """An array whose first axis is the frames."""
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
         self.path = path
@@ -32,6 +34,10 @@ class Store:
         array = self.group[name]
         assert isinstance(array, zarr.Array)
         return array
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return int(self[self.frame_array].shape[0])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -48,9 +54,7 @@ class FlowStore(Store):
     """Optical flow of one video."""
 
     schema_name = "flow"
-
-    def __len__(self) -> int:
-        return int(self["forward"].shape[0])
+    frame_array = "forward"
 
     def forward(self, frames: int | slice) -> NDArray[np.float32]:
         """Flow t -> t + 1: (2, H, W) float32, (dx, dy) in pixels; (n, 2, H, W) for a slice."""
@@ -91,12 +95,14 @@ class LabelStore(Store):
     """What the greedy oracle says of one annotated video."""
 
     schema_name = "labels"
+    frame_array = "ground_truth"
 
 
 class SegmentationStore(Store):
     """A segmentation of one video and the decisions behind it."""
 
     schema_name = "segmentation"
+    frame_array = "label_maps"
 
 
 _CLASSES: dict[str, type[Store]] = {

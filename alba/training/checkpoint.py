@@ -1,0 +1,170 @@
+"""Checkpoints: a folder with `network.safetensors`, `network.json` and `log.csv`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from alba import __version__
+from alba.config import AssignmentSettings, GroupingSettings, SelectionSettings, parse_settings
+from alba.errors import CheckpointError
+from alba.grouping import NUM_RELATIONS, Observer, PictureObserver, RelationObserver
+from alba.networks import EarlyRelation, LateRelation, SelectionNetwork
+from alba.store import make_ready, publish_folder
+
+NUM_KNOWN = 2
+"""Confidence and selection output, which stand behind f in what the assignment network knows."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A selection network with its settings."""
+
+    network: SelectionNetwork
+    settings: SelectionSettings
+    num_features: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An assignment network with its settings."""
+
+    network: nn.Module
+    observer: Observer
+    settings: AssignmentSettings
+    grouping: GroupingSettings
+    num_features: int
+
+    @property
+    def picture_size(self) -> int | None:
+        """Side of the pictures that the network looks at, if it does."""
+        return self.settings.encoder.input_size if self.settings.fusion == "early" else None
+
+
+def build_selection(settings: SelectionSettings, num_features: int) -> Selection:
+    """A new selection network for proposals with `num_features` features."""
+    return Selection(SelectionNetwork(settings, num_features), settings, num_features)
+
+
+def build_assignment(
+    settings: AssignmentSettings, grouping: GroupingSettings, num_features: int
+) -> Assignment:
+    """A new assignment network for proposals with `num_features` features."""
+    known = num_features + NUM_KNOWN
+    if settings.fusion == "early":
+        return Assignment(EarlyRelation(settings, known), PictureObserver(), settings, grouping, num_features)
+    network = LateRelation(settings, NUM_RELATIONS + 2 * known)
+    return Assignment(network, RelationObserver(grouping.none_action), settings, grouping, num_features)
+
+
+def save_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    description: Mapping[str, Any],
+    log: list[dict[str, float]],
+) -> None:
+    """Publish a checkpoint folder.
+
+    Parameters
+    ----------
+    folder : Path
+    network : nn.Module
+    description : mapping
+        Plain values: kind, settings, num_features, provenance.
+    log : list of dict
+        One row per epoch.
+    """
+    text = json.dumps({**description, "package_version": __version__}, indent=1, sort_keys=True)
+    with publish_folder(folder) as partial:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
+            partial / "network.safetensors",
+        )
+        (partial / "network.json").write_text(text + "\n")
+        pd.DataFrame(log).to_csv(partial / "log.csv", index=False)
+    make_ready(folder, {"kind": description["kind"], "provenance": description["provenance"]})
+
+
+def load_selection(folder: Path) -> Selection:
+    """Load a selection checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is missing, damaged, or holds another kind of network.
+    """
+    description = _describe(folder, "selection")
+    settings = parse_settings(SelectionSettings, description["settings"], str(folder))
+    selection = build_selection(settings, description["num_features"])
+    _load_weights(folder, selection.network)
+    return selection
+
+
+def load_assignment(folder: Path) -> Assignment:
+    """Load an assignment checkpoint, of supervised training or of reinforcement.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is missing, damaged, or holds another kind of network.
+    """
+    description = _describe(folder, "assignment")
+    assignment = build_assignment(
+        parse_settings(AssignmentSettings, description["settings"], str(folder)),
+        parse_settings(GroupingSettings, description["grouping"], str(folder)),
+        description["num_features"],
+    )
+    _load_weights(folder, assignment.network)
+    return assignment
+
+
+def describe_assignment(assignment: Assignment, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_checkpoint` keeps beside the weights of an assignment network."""
+    return {
+        "kind": "assignment",
+        "settings": assignment.settings.model_dump(mode="json"),
+        "grouping": assignment.grouping.model_dump(mode="json"),
+        "num_features": assignment.num_features,
+        "provenance": dict(provenance),
+    }
+
+
+def check_features(folder: Path, expected: int, found: int) -> None:
+    """Raise `CheckpointError` unless the proposals have as many features as the network was made for."""
+    if expected != found:
+        raise CheckpointError(
+            f"{folder} was trained on proposals with {expected} features, these have {found}",
+            "use proposals of the backend that it was trained on, or train again",
+        )
+
+
+def _describe(folder: Path, kind: str) -> dict[str, Any]:
+    path = folder / "network.json"
+    try:
+        description: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing", "train the network first") from None
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} cannot be parsed ({error})", "train the network again") from None
+    if description.get("kind") != kind:
+        raise CheckpointError(
+            f"{folder} holds a {description.get('kind')} network, not a {kind} network",
+            "name another checkpoint",
+        )
+    return description
+
+
+def _load_weights(folder: Path, network: nn.Module) -> None:
+    path = folder / "network.safetensors"
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} does not fit ({reason})", "train the network again") from None
+    network.eval()

@@ -1,0 +1,126 @@
+"""Supervised training of the selection network, and its use."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from alba.config import REVISIONS, SelectionSettings
+from alba.errors import TrainingError
+from alba.networks import SelectionNetwork, crop_proposals
+from alba.progress import progress
+from alba.training.checkpoint import Selection, build_selection, save_checkpoint
+from alba.training.corpus import Corpus, store_of
+from alba.training.loading import SelectionVideo, load_selection_video
+
+
+def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -> None:
+    """Train on the oracle's labels (log loss, section 3.2) and publish the checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        No training video has a proposal.
+    """
+    videos = [
+        load_selection_video(
+            video,
+            store_of(corpus.proposals, video),
+            store_of(corpus.flow, video),
+            store_of(corpus.labels, video),
+            settings.working_height,
+        )
+        for video in progress(corpus.videos, "load", unit="video")
+    ]
+    if not any(len(video.boxes) for video in videos):
+        raise TrainingError(
+            f"no video under {corpus.proposals} has a proposal", "lower the proposal backend's thresholds"
+        )
+    torch.manual_seed(settings.seed)
+    selection = build_selection(settings, videos[0].features.shape[1])
+    network = selection.network
+    network.standardize.fit(torch.from_numpy(np.concatenate([video.features for video in videos])))
+    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    generator = np.random.default_rng(settings.seed)
+    log = []
+    for epoch in progress(range(settings.epochs), "train selection", unit="epoch"):
+        losses, right, count = 0.0, 0, 0
+        for crops, features, iou, selected in _batches(videos, settings, generator):
+            logits = network(crops, features)
+            loss = _loss(logits, iou, selected, settings)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses += loss.item() * len(iou)
+            right += int(((logits.sigmoid() > settings.threshold) == selected).sum())
+            count += len(iou)
+        log.append({"epoch": epoch + 1, "loss": losses / count, "accuracy": right / count})
+    description = {
+        "kind": "selection",
+        "settings": settings.model_dump(mode="json"),
+        "num_features": selection.num_features,
+        "provenance": {"revision": REVISIONS["selection"], "labels": corpus.digest()},
+    }
+    save_checkpoint(output, network, description, log)
+
+
+def _loss(logits: Tensor, iou: Tensor, selected: Tensor, settings: SelectionSettings) -> Tensor:
+    target = iou if settings.target == "iou" else selected.float()
+    return functional.binary_cross_entropy_with_logits(
+        logits, target, pos_weight=torch.tensor(settings.positive_weight)
+    )
+
+
+def _batches(
+    videos: Sequence[SelectionVideo], settings: SelectionSettings, generator: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Crops, features, IoU and labels; some proposals of every frame, frames in random order."""
+    frames = [
+        (video, t) for video in videos for t in range(len(video.offsets) - 1) if np.diff(video.offsets)[t]
+    ]
+    generator.shuffle(frames)
+    per_batch = max(1, settings.batch_size // settings.samples_per_frame)
+    for start in range(0, len(frames), per_batch):
+        parts = []
+        for video, t in frames[start : start + per_batch]:
+            rows = np.arange(video.offsets[t], video.offsets[t + 1])
+            rows = generator.permutation(rows)[: settings.samples_per_frame]
+            crops = cut(video, t, rows, settings)
+            if settings.flip and generator.random() < 0.5:
+                crops = crops.flip(-1)
+                crops[:, 3] *= -1  # u points the other way in a mirror
+            assert video.iou is not None
+            assert video.selected is not None
+            arrays = video.features[rows], video.iou[rows], video.selected[rows]
+            parts.append((crops, *(torch.from_numpy(array) for array in arrays)))
+        crops, features, iou, selected = (torch.cat(part) for part in zip(*parts, strict=True))
+        yield crops, features, iou, selected
+
+
+def cut(video: SelectionVideo, t: int, rows: NDArray[np.integer], settings: SelectionSettings) -> Tensor:
+    """Crops of some proposals of frame `t`: (n, 6, S, S) float32."""
+    return crop_proposals(
+        torch.from_numpy(video.pictures[t : t + 1].astype(np.float32)),
+        torch.from_numpy(video.masks(rows).astype(np.float32)),
+        torch.from_numpy(video.boxes[rows]),
+        torch.zeros(len(rows), dtype=torch.long),
+        settings.encoder.input_size,
+        settings.crop_margin,
+    )
+
+
+@torch.no_grad()
+def select(selection: Selection, video: SelectionVideo) -> NDArray[np.float32]:
+    """The network's output for every proposal of a video: (N,) float32 in 0..1."""
+    network: SelectionNetwork = selection.network
+    outputs = []
+    for t in range(len(video.offsets) - 1):
+        rows = np.arange(video.offsets[t], video.offsets[t + 1])
+        if len(rows):
+            crops = cut(video, t, rows, selection.settings)
+            outputs.append(network(crops, torch.from_numpy(video.features[rows])).sigmoid().numpy())
+    return np.concatenate(outputs) if outputs else np.zeros(0, np.float32)
