@@ -44,7 +44,9 @@ class RegionsOptions(BackendOptions):
 class TorchvisionOptions(BackendOptions):
     """Mask R-CNN of torchvision, category-agnostic."""
 
-    model: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"] = "maskrcnn_resnet50_fpn_v2"
+    model: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"] = Field(
+        "maskrcnn_resnet50_fpn_v2", description="maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2"
+    )
     weights: str = Field(
         "COCO_V1", description="torchvision's name of the weights, a local file, or none (random)"
     )

@@ -110,10 +110,10 @@ class SelectionSettings(Settings):
     threshold: Fraction = Field(0.4, description="a proposal is selected above this output")
     epochs: Count = Field(12, description="passes over the sampled proposals")
     samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
-    batch_size: Count = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    batch_size: Count = Field(64, description="proposals per update")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the samples")
-    seed: int = 0
+    seed: int = Field(0, description="of weights, order and samples")
 
 
 class GroupingSettings(Settings):
@@ -146,9 +146,9 @@ class AssignmentSettings(Settings):
     )
     epochs: Count = Field(20, description="passes over all annotated frames")
     batch_size: Count = Field(16, description="frames per update")
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the frames (early fusion)")
-    seed: int = 0
+    seed: int = Field(0, description="of weights, order and flips")
 
 
 class ReinforceSettings(Settings):
@@ -163,10 +163,12 @@ class ReinforceSettings(Settings):
     rollouts: Count = Field(4, description="episodes per video and update")
     videos_per_update: Count = Field(8, description="videos per update")
     epochs: Count = Field(20, description="passes over all training videos")
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        3e-4, description="of Adam (the authors' code: 1e-5)"
+    )
     entropy_weight: Annotated[float, Field(ge=0)] = Field(0.0, description="entropy bonus")
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    seed: int = 0
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="longer gradients are shortened")
+    seed: int = Field(0, description="of the sampled actions and the order")
 
     @model_validator(mode="after")
     def _enough_rollouts(self) -> Self:
@@ -188,7 +190,9 @@ class SegmentSettings(Settings):
 class EvaluationSettings(Settings):
     """Scoring."""
 
-    protocol: Literal["davis17-unsupervised", "davis16"] = "davis17-unsupervised"
+    protocol: Literal["davis17-unsupervised", "davis16"] = Field(
+        "davis17-unsupervised", description="davis17-unsupervised or davis16"
+    )
 
 
 class Stages(Settings):
