@@ -77,7 +77,7 @@ def _write_video(
         "stage": "sprites",
         "revision": REVISIONS["sprites"],
         "settings": settings.model_dump(mode="json"),
-        "backend": {"name": "exact"},
+        "backend": {"backend": "exact"},
     }
     with StoreWriter(flow_path, FLOW, scene.size, provenance) as store:
         for t in range(settings.num_frames):
