@@ -2,7 +2,7 @@
 
 from alba.grouping.observation import NUM_RELATIONS, Observer, PictureObserver, RelationObserver
 from alba.grouping.rollout import Episodes, Step, join_steps, roll_out, slot_log_probs
-from alba.grouping.video import GroupingVideo, group_video, paint
+from alba.grouping.video import GroupingVideo, group_video
 
 __all__ = [
     "NUM_RELATIONS",
@@ -14,7 +14,6 @@ __all__ = [
     "Step",
     "group_video",
     "join_steps",
-    "paint",
     "roll_out",
     "slot_log_probs",
 ]

@@ -66,24 +66,3 @@ def group_video(
     for t, frame_masks in enumerate(masks):
         frames.append(link_cells(frame_masks, backward[t], frames[-1] if frames else None))
     return GroupingVideo(name, frames, features, truth, pictures)
-
-
-def paint(masks: NDArray[np.bool_], slots: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Label map of a frame after its decisions; a pixel stays with the slot that takes it first.
-
-    Parameters
-    ----------
-    masks : (N, H, W) bool
-        In the order of their decisions.
-    slots : (N,) integer
-        1..K, 0 for none.
-
-    Returns
-    -------
-    (H, W) uint8
-    """
-    label_map = np.zeros(masks.shape[1:], np.uint8)
-    for mask, slot in zip(masks, slots, strict=True):
-        if slot:
-            label_map[mask & (label_map == 0)] = slot
-    return label_map

@@ -7,6 +7,7 @@ from alba.masks.label_map import (
     PALETTE,
     VOID,
     label_map_to_masks,
+    paint,
     read_label_map,
     write_label_map,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "mask_boxes",
     "pack_masks",
     "packed_width",
+    "paint",
     "read_label_map",
     "unpack_masks",
     "write_label_map",

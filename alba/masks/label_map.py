@@ -45,6 +45,27 @@ def label_map_to_masks(label_map: NDArray[np.integer], num_objects: int) -> NDAr
     return label_map[None] == ids[:, None, None]
 
 
+def paint(masks: NDArray[np.bool_], slots: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Label map of a frame after its decisions; a pixel stays with the slot that takes it first.
+
+    Parameters
+    ----------
+    masks : (N, H, W) bool
+        In the order of their decisions.
+    slots : (N,) integer
+        1..K, 0 for none.
+
+    Returns
+    -------
+    (H, W) uint8
+    """
+    label_map = np.zeros(masks.shape[1:], np.uint8)
+    for mask, slot in zip(masks, slots, strict=True):
+        if slot:
+            label_map[mask & (label_map == 0)] = slot
+    return label_map
+
+
 def read_label_map(path: Path) -> NDArray[np.uint8]:
     """Read an indexed or grey-scale PNG.
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from alba.config import REVISIONS, AssignmentSettings, GroupingSettings, LabelSettings
+from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import TrainingError
 from alba.grouping import GroupingVideo, Step, join_steps, roll_out, slot_log_probs
 from alba.masks import VOID
@@ -36,7 +36,6 @@ def train_assignment(
     selection_folder: Path,
     settings: AssignmentSettings,
     grouping: GroupingSettings,
-    labels: LabelSettings,
     output: Path,
 ) -> None:
     """Train by cross-entropy on what the oracle decides in the state that its own decisions lead to.
@@ -50,7 +49,7 @@ def train_assignment(
     torch.manual_seed(settings.seed)
     assignment = build_assignment(settings, grouping, selection.num_features)
     videos = load_training_videos(corpus, selection, selection_folder, assignment)
-    steps = _teach(videos, assignment, labels.join_min_precision)
+    steps = _teach(videos, assignment, corpus.label_settings().join_min_precision)
     if not any(bool(step.active.any()) for step in steps):
         raise TrainingError(
             "the oracle joins no selected proposal of any training video",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import alba.store
-from alba.config import DatasetSettings
+from alba.config import DatasetSettings, LabelSettings
 from alba.datasets import Video, list_videos, open_video
 from alba.errors import TrainingError
 
@@ -39,6 +39,11 @@ class Corpus:
         if not videos:
             raise TrainingError(f"split {split!r} names no video", "choose a split with videos")
         return cls(videos, proposals, flow, labels)
+
+    def label_settings(self) -> LabelSettings:
+        """Settings of the oracle that labelled these videos."""
+        labels = alba.store.open(store_of(self.labels, self.videos[0]))
+        return LabelSettings.model_validate(labels.attributes["provenance"]["settings"])
 
     def digest(self) -> str:
         """Hash of all labels, which follow from the proposals: provenance of a checkpoint."""

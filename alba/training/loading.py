@@ -176,9 +176,8 @@ def load_grouping_video(
         rank = selection if settings.order == "selection" else scores
         order.append(rows[np.argsort(-rank[rows], kind="stable")])
     known = np.concatenate([features, scores[:, None], selection[:, None]], axis=1).astype(np.float32)
-    backward = np.stack(
-        [subsample(flow_store.backward(t), stride) / np.float32(stride) for t in range(len(video))]
-    )
+    backward = np.stack([subsample(flow_store.backward(t), stride) for t in range(len(video))])
+    backward = (backward / stride).astype(np.float32)
     truth = None
     if labels is not None:
         truth = subsample(open_as(LabelStore, labels, video)["ground_truth"][:], stride)

@@ -1,0 +1,271 @@
+"""The command line: one verb per stage; it parses, calls and prints."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alba.config import (
+    ROWS,
+    AssignmentSettings,
+    DatasetSettings,
+    FlowSettings,
+    GroupingSettings,
+    LabelSettings,
+    ProposalSettings,
+    ReinforceSettings,
+    SegmentSettings,
+    SelectionSettings,
+    SpritesSettings,
+    load_settings,
+)
+from alba.errors import AlbaError, ConfigError
+
+app = typer.Typer(
+    help="Zero-shot video object segmentation by grouping.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Dataset = Annotated[str, typer.Option(help="data set: JSON text, or a JSON or YAML file")]
+Settings = Annotated[str, typer.Option(help="the stage's settings: JSON text, or a JSON or YAML file")]
+Grouping = Annotated[str, typer.Option(help="settings of the grouping process, likewise")]
+VideoName = Annotated[str, typer.Option(help="name of the video")]
+Split = Annotated[str, typer.Option(help="name of the list of videos")]
+Output = Annotated[Path, typer.Option(help="where the result is published")]
+Input = Annotated[Path, typer.Option()]
+MaybeInput = Annotated[Path | None, typer.Option()]
+
+DEFAULTS = "{}"
+
+
+@app.command()
+def sprites(output: Output, settings: Settings = DEFAULTS) -> None:
+    """Make the embedded data set."""
+    from alba.datasets.sprites import write_sprites
+
+    write_sprites(load_settings(SpritesSettings, settings), output)
+
+
+@app.command()
+def flow(dataset: Dataset, video: VideoName, output: Output, settings: Settings = DEFAULTS) -> None:
+    """Compute the optical flow of one video."""
+    from alba.datasets import open_video
+    from alba.flow import compute_flow
+
+    opened = open_video(load_settings(DatasetSettings, dataset), video)
+    compute_flow(opened, load_settings(FlowSettings, settings), output)
+
+
+@app.command()
+def propose(
+    dataset: Dataset,
+    video: VideoName,
+    output: Output,
+    settings: Settings = DEFAULTS,
+    flow: MaybeInput = None,
+) -> None:
+    """Propose masks in every frame of one video."""
+    from alba.datasets import open_video
+    from alba.proposals import compute_proposals
+
+    opened = open_video(load_settings(DatasetSettings, dataset), video)
+    compute_proposals(opened, load_settings(ProposalSettings, settings), flow, output)
+
+
+@app.command()
+def label(
+    dataset: Dataset, video: VideoName, proposals: Input, output: Output, settings: Settings = DEFAULTS
+) -> None:
+    """Label the proposals of one annotated video by the greedy oracle."""
+    from alba.datasets import open_video
+    from alba.oracle import label_video
+
+    opened = open_video(load_settings(DatasetSettings, dataset), video)
+    label_video(opened, load_settings(LabelSettings, settings), proposals, output)
+
+
+@app.command()
+def train_selection(
+    dataset: Dataset,
+    proposals: Input,
+    flow: Input,
+    labels: Input,
+    output: Output,
+    split: Split = "train",
+    settings: Settings = DEFAULTS,
+) -> None:
+    """Train the selection network on the labels of all videos of a split."""
+    from alba.training.corpus import Corpus
+    from alba.training.selection import train_selection as train
+
+    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    train(corpus, load_settings(SelectionSettings, settings), output)
+
+
+@app.command()
+def train_assignment(
+    dataset: Dataset,
+    proposals: Input,
+    flow: Input,
+    labels: Input,
+    selection: Input,
+    output: Output,
+    split: Split = "train",
+    settings: Settings = DEFAULTS,
+    grouping: Grouping = DEFAULTS,
+) -> None:
+    """Train the assignment network on the oracle's decisions."""
+    from alba.training.assignment import train_assignment as train
+    from alba.training.corpus import Corpus
+
+    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    train(
+        corpus,
+        selection,
+        load_settings(AssignmentSettings, settings),
+        load_settings(GroupingSettings, grouping),
+        output,
+    )
+
+
+@app.command()
+def reinforce(
+    dataset: Dataset,
+    proposals: Input,
+    flow: Input,
+    labels: Input,
+    selection: Input,
+    assignment: Input,
+    output: Output,
+    split: Split = "train",
+    settings: Settings = DEFAULTS,
+) -> None:
+    """Train the assignment network by policy gradient on J&F of whole videos."""
+    from alba.training.corpus import Corpus
+    from alba.training.reinforce import reinforce as train
+
+    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output)
+
+
+@app.command()
+def segment(
+    dataset: Dataset,
+    video: VideoName,
+    proposals: Input,
+    output: Output,
+    masks: Annotated[Path, typer.Option(help="folder of the indexed PNGs")],
+    row: Annotated[str, typer.Option(help=f"which system: {', '.join(ROWS)}")] = "reinforced",
+    settings: Settings = DEFAULTS,
+    grouping: Grouping = DEFAULTS,
+    flow: MaybeInput = None,
+    labels: MaybeInput = None,
+    selection: MaybeInput = None,
+    assignment: MaybeInput = None,
+) -> None:
+    """Segment one video into indexed PNGs and a store."""
+    from alba.datasets import open_video
+    from alba.inference import segment_video
+    from alba.inference.decisions import Sources
+
+    if row not in ROWS:
+        raise ConfigError(f"unknown row {row!r}", f"choose one of {', '.join(ROWS)}")
+    segment_video(
+        open_video(load_settings(DatasetSettings, dataset), video),
+        row,
+        load_settings(SegmentSettings, settings),
+        load_settings(GroupingSettings, grouping),
+        Sources(proposals, flow, labels, selection, assignment),
+        output,
+        masks,
+    )
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="folder with <video>/<frame>.png")],
+    output: Output,
+    dataset: Annotated[str, typer.Option(help="data set with the ground truth: JSON, or a file")] = "",
+    ground_truth: Annotated[str, typer.Option(help="root of a DAVIS layout, instead of --dataset")] = "",
+    protocol: Annotated[str, typer.Option(help="davis17-unsupervised or davis16")] = "davis17-unsupervised",
+    split: Split = "val",
+    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+    allow_missing: Annotated[bool, typer.Option(help="score missing predictions as empty")] = False,
+) -> None:
+    """Score any method's indexed PNGs by the official rules."""
+    from rich.console import Console
+
+    from alba.datasets import list_videos, open_video
+    from alba.evaluation import evaluate as score
+    from alba.evaluation import results_table
+
+    if bool(dataset) == bool(ground_truth):
+        raise ConfigError("evaluate needs ground truth", "give either --dataset or --ground-truth")
+    layout = "davis16" if protocol == "davis16" else "davis17"
+    source = dataset or json.dumps({"layout": layout, "root": ground_truth})
+    settings = load_settings(DatasetSettings, source)
+    videos = [open_video(settings, name) for name in list_videos(settings, split)]
+    results = score(protocol, videos, predictions, output, jobs, split, allow_missing)
+    Console().print(results_table(results))
+
+
+@app.command()
+def overlay(
+    dataset: Dataset,
+    video: VideoName,
+    masks: Annotated[Path, typer.Option(help="folder of the video's indexed PNGs")],
+    output: Output,
+) -> None:
+    """Draw a segmentation over frames of its video."""
+    from alba.datasets import open_video
+    from alba.reporting import draw_overlays
+
+    draw_overlays(open_video(load_settings(DatasetSettings, dataset), video), masks, output)
+
+
+@app.command()
+def ablation(
+    results: Annotated[list[str], typer.Option(help="row=path/metrics.csv, once per row")],
+    output: Output,
+    figure: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Compare the rows of the ablation."""
+    from alba.reporting import compare_rows
+
+    pairs = [result.partition("=") for result in results]
+    compare_rows({row: Path(path) for row, _, path in pairs}, output, figure)
+
+
+@app.command()
+def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
+    """Print a table of results."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    if not table.is_file():
+        raise ConfigError(f"{table} is missing", "let the workflow make it first")
+    frame = pd.read_csv(table)
+    printed = Table(title=str(table))
+    for column in frame.columns:
+        printed.add_column(column, justify="left" if frame[column].dtype == object else "right")
+    for line in frame.itertuples(index=False):
+        printed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
+    Console().print(printed)
+
+
+def main() -> None:
+    """Entry point; a user's mistake is one line on standard error and exit status 1."""
+    try:
+        app()
+    except AlbaError as error:
+        print(f"alba: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

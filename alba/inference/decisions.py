@@ -1,0 +1,68 @@
+"""What a segmentation is made from, and the decisions that make it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alba.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a video is segmented from; a row of the ablation needs some of it.
+
+    Parameters
+    ----------
+    proposals : Path
+        Proposals store.
+    flow, labels : Path, optional
+        Stores of the video.
+    selection, assignment : Path, optional
+        Checkpoint folders.
+    """
+
+    proposals: Path
+    flow: Path | None = None
+    labels: Path | None = None
+    selection: Path | None = None
+    assignment: Path | None = None
+
+    def require(self, name: str, row: str) -> Path:
+        """A source that a row needs.
+
+        Raises
+        ------
+        ConfigError
+            It was not given.
+        """
+        path: Path | None = getattr(self, name)
+        if path is None:
+            raise ConfigError(f"row {row} needs --{name}", "name its store or checkpoint")
+        return path
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Which proposals were joined to which slots.
+
+    Parameters
+    ----------
+    order : list of (N_t,) intp
+        Rows of the proposal axis in the order in which they paint.
+    slots : list of (N_t,) integer
+        1..K, 0 for none.
+    selection : (N,) float32
+        Selection network's output of every proposal; 1 where there was no network.
+    """
+
+    order: list[NDArray[np.intp]]
+    slots: list[NDArray[np.integer]]
+    selection: NDArray[np.float32]
+
+
+def naive_slots(order: list[NDArray[np.intp]], num_slots: int) -> list[NDArray[np.integer]]:
+    """Every proposal an identity of its own; the k-th of each frame are one track, K at most."""
+    ranks = [np.arange(1, len(rows) + 1) for rows in order]
+    return [np.where(rank <= num_slots, rank, 0) for rank in ranks]
