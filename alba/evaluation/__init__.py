@@ -1,0 +1,6 @@
+"""Scoring of segmentations on disk, ours or any method's."""
+
+from alba.evaluation.evaluate import evaluate
+from alba.evaluation.tables import COLUMNS, Results, results_table, write_results
+
+__all__ = ["COLUMNS", "Results", "evaluate", "results_table", "write_results"]

@@ -1,11 +1,18 @@
-"""Boundaries of masks as the DAVIS measure F draws them."""
+"""Boundaries of masks as the DAVIS measure F draws them, for one mask or for all objects of a frame at once.
+
+A label map becomes a map of *bits*: an integer per pixel whose bit k - 1 tells whether the pixel belongs to
+object k. Exclusive or compares, and inclusive or dilates, all objects in one pass. A boolean mask is the case
+of one bit. The functions on bits use nothing but slices, `^` and `|`, so that NumPy arrays and torch
+tensors on any device are both served by them.
+"""
 
 import math
-from functools import cache
+from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Bits = TypeVar("Bits", bound=Any)
 
 
 def boundary_radius(height: int, width: int) -> int:
@@ -13,43 +20,82 @@ def boundary_radius(height: int, width: int) -> int:
     return math.ceil(0.008 * math.hypot(height, width))
 
 
-def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def bits_dtype(num_labels: int) -> str:
+    """Name of the narrowest integer that holds a bit per label; NumPy and torch share these names."""
+    if num_labels <= 8:
+        return "uint8"
+    return "int16" if num_labels <= 15 else "int32"
+
+
+def label_bits(label_map: NDArray[np.uint8], num_labels: int) -> NDArray[np.integer]:
+    """One bit per object: ``1 << (k - 1)`` where the label map holds k.
+
+    Parameters
+    ----------
+    label_map : (H, W) uint8
+    num_labels : int
+        At most 31; pixels that hold a larger id get no bit.
+
+    Returns
+    -------
+    (H, W) integer
+    """
+    table = np.zeros(256, bits_dtype(num_labels))
+    table[1 : num_labels + 1] = 1 << np.arange(num_labels)
+    bits: NDArray[np.integer] = table.take(label_map)
+    return bits
+
+
+def boundary_map(bits: Bits) -> Bits:
     """Pixels that differ from their right, lower or lower-right neighbour.
 
     The last row looks right only, the last column down only, the last corner nowhere.
 
     Parameters
     ----------
-    mask : (H, W) bool
+    bits : (..., H, W) bool or integer array or tensor
 
     Returns
     -------
-    (H, W) bool
+    (..., H, W) of the same kind
+        Bit by bit the boundary map of each mask.
     """
-    boundary = np.zeros_like(mask)
-    boundary[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
-    boundary[:-1] |= mask[:-1] ^ mask[1:]
-    boundary[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    boundary = bits ^ bits
+    _join(boundary[..., :-1], bits[..., :-1] ^ bits[..., 1:])
+    _join(boundary[..., :-1, :], bits[..., :-1, :] ^ bits[..., 1:, :])
+    _join(boundary[..., :-1, :-1], bits[..., :-1, :-1] ^ bits[..., 1:, 1:])
     return boundary
 
 
-@cache
-def _disk(radius: int) -> NDArray[np.uint8]:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return (x * x + y * y <= radius * radius).astype(np.uint8)
+def dilate(bits: Bits, radius: int) -> Bits:
+    """Dilate by a disk.
 
-
-def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Dilate a mask by a disk.
+    The rows of a disk are intervals: the map is widened pixel by pixel, and each width is joined to the
+    result at the two row distances where the disk is that wide.
 
     Parameters
     ----------
-    mask : (H, W) bool
+    bits : (..., H, W) bool or integer array or tensor
     radius : int
         Pixels; the disk holds the offsets with ``x**2 + y**2 <= radius**2``.
 
     Returns
     -------
-    (H, W) bool
+    (..., H, W) of the same kind
     """
-    return cv2.dilate(mask.view(np.uint8), _disk(radius)).view(np.bool_)
+    height = bits.shape[-2]
+    half_widths = [math.isqrt(radius**2 - y**2) for y in range(min(radius + 1, height))]
+    widened, dilated = bits | bits, bits ^ bits
+    for width in range(radius + 1):
+        if width:
+            _join(widened[..., width:], bits[..., :-width])
+            _join(widened[..., :-width], bits[..., width:])
+        for y in (y for y, half_width in enumerate(half_widths) if half_width == width):
+            _join(dilated[..., y:, :], widened[..., : height - y, :])
+            _join(dilated[..., : height - y, :], widened[..., y:, :])
+    return dilated
+
+
+def _join(target: Any, source: Any) -> None:
+    """Or `source` into a view; as a statement on a slice, torch would copy the view onto itself."""
+    target |= source
