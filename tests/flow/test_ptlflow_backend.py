@@ -1,0 +1,155 @@
+import hashlib
+import sys
+import urllib.error
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alba.config.backends import PtlflowOptions
+from alba.errors import BackendError
+from alba.flow.ptlflow_backend import PtlflowBackend, bare_ptlflow, model_modules, to_model_input
+
+
+def make(model: str = "pwcnet_nodc", checkpoint: str = "none") -> PtlflowBackend:
+    return PtlflowBackend(PtlflowOptions(model=model, checkpoint=checkpoint, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    first, second = generator.integers(0, 256, (2, 130, 150, 3), np.uint8)
+    return first, second
+
+
+def test_every_registered_model_is_found_without_importing_any():
+    assert {"pwcnet", "raft", "raft_small", "sea_raft_s", "irr_pwc", "flownet2", "gmflow"} <= set(
+        model_modules()
+    )
+    assert "ptlflow.models.waft" not in sys.modules
+
+
+def test_only_the_chosen_model_is_imported():
+    make()
+    assert "ptlflow.models.pwcnet.pwcnet" in sys.modules
+    assert "ptlflow.models.waft" not in sys.modules
+    assert "ptlflow" not in sys.modules  # whoever imports it later gets the whole package
+
+
+def test_input_is_what_ptlflow_makes_of_images_read_by_opencv(pair):
+    with bare_ptlflow():
+        adapter = import_module("ptlflow.utils.io_adapter").IOAdapter(64, (130, 150))
+    expected = adapter.prepare_inputs([frame[..., ::-1] for frame in pair])["images"]
+    torch.testing.assert_close(to_model_input(*pair), expected, rtol=0, atol=0)
+
+
+def test_small_frames_are_extended_by_their_last_row_and_column():
+    frame = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    images = to_model_input(frame, frame)
+    assert images.shape == (1, 2, 3, 128, 128)
+    assert (images[0, 0, :, 2:, 0] == images[0, 0, :, 1:2, 0]).all()
+    assert (images[0, 0, :, 0, 3:] == images[0, 0, :, 0, 2:3]).all()
+
+
+def test_raft_encoder_receives_rgb_from_minus_one_to_one():
+    backend = make("raft_small")
+    seen = []
+    backend.model.fnet.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
+    red = np.zeros((128, 128, 3), np.uint8)
+    red[..., 0] = 255
+    backend.flow(red, red)
+    for image in seen[:2]:
+        assert [float(channel.unique()) for channel in image.squeeze(0)] == [1.0, -1.0, -1.0]
+
+
+def test_components_are_transposed_not_reshaped(pair, monkeypatch):
+    backend = make()
+    field = torch.stack([torch.full((130, 150), 3.0), torch.full((130, 150), -2.0)])[None, None]
+    monkeypatch.setattr(backend.model, "forward", lambda inputs: {"flows": field})
+    flow = backend.flow(*pair)
+    assert (flow[0] == 3).all()
+    assert (flow[1] == -2).all()
+
+
+def test_random_weights_are_the_same_every_time(pair):
+    state = torch.random.get_rng_state()
+    first = make().flow(*pair)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    np.testing.assert_array_equal(make().flow(*pair), first)
+
+
+def test_local_checkpoint_is_loaded_and_recorded(tmp_path: Path, pair):
+    source = make()
+    with torch.no_grad():
+        for parameter in source.model.parameters():
+            parameter.mul_(0.9)
+    path = tmp_path / "trained.ckpt"
+    torch.save(
+        {"state_dict": source.model.state_dict(), "hyper_parameters": {"train_size": [128, 128]}}, path
+    )
+    loaded = make(checkpoint=str(path))
+    np.testing.assert_array_equal(loaded.flow(*pair), source.flow(*pair))
+    assert loaded.model.train_size == [128, 128]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert loaded.provenance["weights"] == {"file": "trained.ckpt", "sha256": digest}
+
+
+def test_published_checkpoint_is_taken_from_the_hub_folder_or_asked_for(tmp_path: Path, monkeypatch):
+    def refuse(*_args: object, **_options: object) -> None:
+        raise urllib.error.URLError("no internet")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(BackendError) as caught:
+        make("pwcnet_nodc", "things")
+    file = tmp_path / "hub/checkpoints/pwcnet-things-6a2e540b.ckpt"
+    assert str(file) in caught.value.problem
+    assert "https://" in caught.value.remedy
+    assert not file.exists()
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path: Path):
+    path = tmp_path / "other.ckpt"
+    torch.save({"state_dict": make("raft_small").model.state_dict()}, path)
+    with pytest.raises(BackendError, match=r"other\.ckpt do not fit pwcnet_nodc"):
+        make(checkpoint=str(path))
+
+
+def test_unknown_model_names_the_nearest():
+    with pytest.raises(BackendError, match=r"no model 'pwc_net'.*pwcnet"):
+        make("pwc_net")
+
+
+def test_unknown_checkpoint_names_the_known():
+    with pytest.raises(BackendError, match=r"thongs is neither a file nor .*things"):
+        make("pwcnet", "thongs")
+
+
+def test_model_that_wants_more_than_is_installed_says_so(monkeypatch):
+    def broken(module: str) -> object:
+        raise ImportError("needs a compiled part")
+
+    monkeypatch.setattr("alba.flow.ptlflow_backend.import_module", broken)
+    with pytest.raises(BackendError, match=r"raft cannot be made .*needs a compiled part"):
+        make("raft")
+
+
+def test_model_that_fails_on_two_frames_says_so(pair, monkeypatch):
+    def fail(inputs: object) -> object:
+        raise RuntimeError("expected 3 frames")
+
+    backend = make()
+    monkeypatch.setattr(backend.model, "forward", fail)
+    with pytest.raises(
+        BackendError, match=r"pwcnet_nodc fails on two frames of 130 x 150 .*expected 3 frames"
+    ):
+        backend.flow(*pair)
+
+
+def test_model_that_gives_several_fields_is_refused(pair, monkeypatch):
+    backend = make()
+    monkeypatch.setattr(backend.model, "forward", lambda inputs: {"flows": torch.zeros(1, 2, 2, 130, 150)})
+    with pytest.raises(BackendError, match="takes two frames"):
+        backend.flow(*pair)
