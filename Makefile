@@ -1,0 +1,42 @@
+# `make demo` and `make test` need only Python 3.11+, make and a compiler: each makes .venv first, once.
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test lint bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/snakemake --cores $(CORES) --quiet rules host reason -- demo
+	@echo
+	@$(BIN)/alba show results/sprites/ablation.csv
+	@echo
+	@echo "Table:    results/sprites/ablation.csv (figure: ablation.png; details: metrics.csv, per-object.csv)"
+	@echo "Pictures: results/sprites/overlays/*.png"
+	@echo "Masks:    results/sprites/masks/<video>/*.png"
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy workflow/alba_paths.py
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+# Made anew when what is to be installed changes, and not otherwise.
+$(INSTALLED): pyproject.toml envs/constraints.txt
+	@echo "Installing into .venv: some minutes, a few GB"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[dev]'
+	@touch $@
+
+# Everything that can be made again, the environment excepted.
+clean:
+	rm -rf cache results logs .snakemake build

@@ -1,0 +1,141 @@
+"""Writes `config.yaml` and its JSON schema from the typed settings: ``python -m alba.config.defaults``."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from alba.config.backends import FLOW_OPTIONS, PROPOSAL_OPTIONS
+from alba.config.settings import Configuration, DatasetSettings, FlowSettings, SpritesSettings, Stages
+
+DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sprites": (
+        "embedded: made by a rule, without any download; the demo",
+        {"generate": SpritesSettings().model_dump()},
+    ),
+    "davis17": ("DAVIS 2017, several objects a video", {"layout": "davis17", "root": "DAVIS"}),
+    "davis16": (
+        "DAVIS 2016, one object a video",
+        {
+            "layout": "davis16",
+            "root": "DAVIS-2016",
+            "stages": {"segment": {"tracks": "main"}, "evaluation": {"protocol": "davis16"}},
+        },
+    ),
+}
+"""Data sets of the default configuration, each with its comment and what differs from the defaults."""
+
+_WIDTH = 110
+_HEADER = """\
+# yaml-language-server: $schema=workflow/schemas/config.schema.json
+# Every setting with its default. Written by `python -m alba.config.defaults`.
+# Change values here, or put those that differ into a file of the same shape and add it to the command:
+#   snakemake --cores 8 results/davis17/metrics.csv --configfile mine.yaml
+"""
+
+
+def config_text() -> str:
+    """`config.yaml`: every setting, its default value, and its description as a comment."""
+    roots = {name: field for name, field in Configuration.model_fields.items() if field.default != {}}
+    roots.pop("stages")
+    lines = [_HEADER]
+    for name, field in roots.items():
+        lines += _entry(name, field.default, field, 0)
+    lines += ["", *_datasets(), "", "# Settings of all data sets; datasets.<name>.stages overrides them."]
+    lines += ["stages:", *_settings(Stages(), 1)]
+    return "\n".join(lines) + "\n"
+
+
+def schema_text() -> str:
+    """JSON schema of the configuration, for editors; the workflow validates by the models themselves."""
+    return json.dumps(Configuration.model_json_schema(), indent=1) + "\n"
+
+
+def _datasets() -> Iterator[str]:
+    yield "# Each data set may set:"
+    for name, field in DatasetSettings.model_fields.items():
+        default = "" if field.default in ("", {}, None) else f" (default {field.default})"
+        yield from _comment(f"{name}: {field.description}{default}", "  ", 1)
+    yield "datasets:"
+    for name, (comment, values) in DATASETS.items():
+        yield f"  {name}:  # {comment}"
+        for key, value in values.items():
+            if key == "generate":
+                yield "    generate:"
+                yield from _settings(SpritesSettings(), 3)
+            else:
+                yield from _plain(key, value, 2)
+
+
+def _plain(key: str, value: Any, level: int) -> Iterator[str]:
+    indent = "  " * level
+    if isinstance(value, dict):
+        yield f"{indent}{key}:"
+        for inner, part in value.items():
+            yield from _plain(inner, part, level + 1)
+    else:
+        yield f"{indent}{key}: {_scalar(value)}"
+
+
+def _settings(settings: BaseModel, level: int) -> Iterator[str]:
+    """The lines of one model; a nested model is indented, with its own summary as comment."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            summary = field.description or (type(value).__doc__ or "").splitlines()[0].rstrip(".")
+            yield from _comment(summary, "  " * level, 0)
+            yield f"{'  ' * level}{name}:"
+            yield from _settings(value, level + 1)
+        elif name == "options":
+            yield from _options(settings, level)
+        else:
+            yield from _entry(name, value, field, level)
+
+
+def _options(settings: BaseModel, level: int) -> Iterator[str]:
+    """A backend's options stay empty, so that an overlay that names another backend inherits none."""
+    known = FLOW_OPTIONS if isinstance(settings, FlowSettings) else PROPOSAL_OPTIONS
+    indent = "  " * level
+    yield f"{indent}options: {{}}  # the backend's own settings; those not given here are:"
+    for backend, options in known.items():
+        yield f"{indent}#   {backend}:"
+        for line in _settings(options(), 0):
+            yield f"{indent}#     {line}"
+
+
+def _entry(name: str, value: Any, field: FieldInfo, level: int) -> Iterator[str]:
+    text = f"{'  ' * level}{name}: {_scalar(value)}"
+    comment = field.description or ""
+    if not comment:
+        raise ValueError(f"setting {name} has no description")
+    if len(text) + len(comment) + 4 <= _WIDTH:
+        yield f"{text}  # {comment}"
+    else:
+        yield from _comment(comment, "  " * level, 0)
+        yield text
+
+
+def _comment(text: str, indent: str, hang: int) -> Iterator[str]:
+    lead = f"{indent}# "
+    yield from wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=lead + "  " * hang)
+
+
+def _scalar(value: Any) -> str:
+    """YAML of a plain value on one line; JSON is YAML, and bare words read better."""
+    bare = isinstance(value, str) and value != "" and yaml.safe_load(value) == value
+    return value if bare else json.dumps(value)
+
+
+def main(root: Path = Path()) -> None:
+    """Write both files below the repository's root."""
+    (root / "config.yaml").write_text(config_text())
+    (root / "workflow/schemas/config.schema.json").write_text(schema_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Mistakes in the configuration and missing data are told in a line, before anything runs."""
+
+import pytest
+
+METRICS = "results/real/metrics.csv"
+
+
+def failure(project, target):
+    result = project.snakemake("--dry-run", target)
+    assert result.returncode != 0
+    return result.stdout + result.stderr
+
+
+def test_misspelt_key_is_named_with_the_nearest_right_one(project):
+    project.configure(stages={"reinforce": {"discuont": 0.9}})
+    text = failure(project, METRICS)
+    assert "config.yaml: unknown key 'stages.reinforce.discuont': did you mean 'discount'?" in text
+    assert "Traceback" not in text
+
+
+def test_data_that_is_not_there_is_named_with_the_remedy(project):
+    project.configure(datasets={"real": {"root": "not-there"}})
+    assert "data root data/not-there does not exist: put the data set there" in failure(project, METRICS)
+
+
+def test_missing_frame_is_found_before_anything_runs(project):
+    (project.path / "data/real/JPEGImages/480p/bear/00001.jpg").unlink()
+    assert "bear/00001.jpg is missing: restore the frame" in failure(project, METRICS)
+
+
+def test_unknown_data_set(project):
+    assert "no data set 'davis'" in failure(project, "results/davis/metrics.csv")
+
+
+def test_networks_without_training_data(project):
+    project.configure(datasets={"real": {"root": "real", "train_split": ""}})
+    assert "datasets.real.train_split is empty: name a list of videos, or set train_on" in failure(
+        project, METRICS
+    )
+
+
+@pytest.mark.parametrize("name", ["bear.v2", "a bear"])
+def test_video_names_that_paths_cannot_hold(project, name):
+    (project.path / "data/real/ImageSets/2017/val.txt").write_text(f"480p/{name.replace(' ', '%')}/0.jpg\n")
+    assert "use letters, digits, - and _" in failure(project, METRICS)

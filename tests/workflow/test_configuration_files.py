@@ -1,0 +1,67 @@
+"""Files that are generated from the settings, or must agree with them."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from alba.config import Configuration, parse_settings
+from alba.config.defaults import config_text, schema_text
+from alba.config.settings import merge
+
+ROOT = Path(__file__).parents[2]
+PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("config.yaml", config_text), ("workflow/schemas/config.schema.json", schema_text)]
+)
+def test_generated_file_is_up_to_date(path, text):
+    assert (ROOT / path).read_text() == text(), "run: python -m alba.config.defaults"
+
+
+def test_config_yaml_says_the_defaults():
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    written = parse_settings(Configuration, values, "config.yaml")
+    assert written.model_copy(update={"datasets": {}}) == Configuration()
+    assert list(written.datasets) == ["sprites", "davis17", "davis16"]
+
+
+def test_paper_overlay_is_valid_and_names_every_option_of_its_backends():
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    overlay = yaml.safe_load((ROOT / "workflow/paper.yaml").read_text())
+    paper = parse_settings(Configuration, merge(base, overlay), "paper.yaml")
+    assert paper.stages.labels.join_min_precision == 0
+    assert paper.stages.assignment.fusion == "early"
+    assert paper.stages.flow.options["model"] == "pwcnet"
+    assert paper.results_root != Configuration().results_root
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
+def test_every_key_of_a_profile_has_its_reason(path):
+    lines = path.read_text().splitlines()
+    keys = [i for i, line in enumerate(lines) if re.match(r"[a-z-]+:", line)]
+    assert keys
+    assert all(lines[i - 1].startswith("# ") for i in keys)
+
+
+def test_only_the_cluster_profile_names_partitions():
+    assert "slurm_partition" in (ROOT / "profiles/slurm/config.yaml").read_text()
+    rules = "".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
+    assert "slurm" not in rules + (ROOT / "profiles/workstation/config.yaml").read_text()
+
+
+def test_constraints_pin_every_requirement_and_name_no_host():
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert not any(mark in line for line in lines for mark in ("://", "+", "@"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        requirement = Requirement(text)
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        assert requirement.specifier.contains(pins[name]), text
+    assert pins["snakemake"] == version("snakemake")

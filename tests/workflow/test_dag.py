@@ -1,0 +1,180 @@
+"""What runs, what runs again and what does not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DEMO_AND_REAL = ("demo", "results/real/metrics.csv")
+AFTER_FLOW = {
+    "make_proposals",
+    "make_labels",
+    "train_selection",
+    "train_assignment",
+    "reinforce_assignment",
+    "segment_video",
+    "evaluate_videos",
+    "evaluate_row",
+    "compare_rows",
+    "draw_overlay",
+    "copy_masks",
+}
+
+
+def test_one_call_runs_every_stage_once_per_video(finished):
+    verbs = [call.split()[0] for call in finished.calls()]
+    # sprites: 3 videos, real: 1; five rows for the one validation video of sprites, one for the real one.
+    assert {verb: verbs.count(verb) for verb in sorted(set(verbs))} == {
+        "ablation": 1,
+        "evaluate": 6,
+        "flow": 4,
+        "label": 3,
+        "overlay": 1,
+        "propose": 4,
+        "reinforce": 1,
+        "segment": 6,
+        "sprites": 1,
+        "train-assignment": 1,
+        "train-selection": 1,
+    }
+
+
+def test_rows_are_given_what_they_read(finished):
+    options = {}
+    for call in finished.calls():
+        words = call.split()
+        if words[0] == "segment" and "val-000" in words:
+            given = {"--proposals", "--flow", "--labels", "--selection", "--assignment"}
+            options[words[words.index("--row") + 1]] = {word for word in words if word in given}
+            if "--assignment" in words:
+                stage = Path(words[words.index("--assignment") + 1]).name.split("-")[0]
+                options[words[words.index("--row") + 1]].add(stage)
+    assert options == {
+        "proposals": {"--proposals"},
+        "oracle": {"--proposals", "--labels"},
+        "selection": {"--proposals", "--flow", "--selection"},
+        "relational": {"--proposals", "--flow", "--selection", "--assignment", "assignment"},
+        "reinforced": {"--proposals", "--flow", "--selection", "--assignment", "reinforce"},
+    }
+
+
+def test_metrics_of_a_data_set_without_training_use_the_named_networks(finished):
+    call = next(call for call in finished.calls() if call.startswith("segment") and "bear" in call)
+    assert "cache/sprites/selection-" in call
+    assert "cache/sprites/reinforce-" in call
+
+
+def test_second_call_has_nothing_to_do(finished):
+    assert not finished.planned(*DEMO_AND_REAL)
+    before = len(finished.calls())
+    finished.run(*DEMO_AND_REAL)
+    assert len(finished.calls()) == before
+
+
+def test_rl_setting_reruns_nothing_before_rl(finished):
+    finished.configure(stages={"reinforce": {"entropy_weight": 0.01}})
+    assert finished.planned(*DEMO_AND_REAL) == {
+        "reinforce_assignment": 1,
+        "segment_video": 2,
+        "evaluate_videos": 2,
+        "compare_rows": 1,
+        "draw_overlay": 1,
+        "copy_masks": 1,
+    }
+
+
+def test_flow_setting_reruns_all_that_follows(finished):
+    finished.configure(stages={"flow": {"options": {"preset": "fast"}}})
+    planned = finished.planned(*DEMO_AND_REAL)
+    assert set(planned) == AFTER_FLOW | {"estimate_flow"}
+    assert planned["estimate_flow"] == 4
+
+
+def test_settings_of_one_data_set_leave_the_others_alone(finished):
+    real = {"root": "real", "train_on": "sprites", "stages": {"segment": {"tracks": "main"}}}
+    datasets = {"sprites": {"generate": {"num_train": 2, "num_val": 1}}, "real": real}
+    finished.configure(datasets=datasets)
+    assert finished.planned(*DEMO_AND_REAL) == {"segment_video": 1, "evaluate_videos": 1}
+
+
+def test_two_configurations_live_side_by_side(finished):
+    stores = sorted(finished.path.glob("cache/sprites/*/*.ready.json"))
+    finished.configure(stages={"reinforce": {"entropy_weight": 0.01}})
+    finished.run(*DEMO_AND_REAL)
+    assert all(path.exists() for path in stores)
+    finished.configure()
+    again = finished.planned(*DEMO_AND_REAL)
+    # Back under the first settings only results are drawn anew, from stores that are still there.
+    assert set(again) == {"evaluate_videos", "compare_rows", "draw_overlay", "copy_masks"}
+
+
+def test_raised_revision_reruns_the_stage(finished):
+    snakefile = finished.path / "Snakefile"
+    revised = "import alba.config.keys as keys\nkeys.REVISIONS['segment'] += 1\n"
+    snakefile.write_text(revised + snakefile.read_text())
+    planned = finished.planned(*DEMO_AND_REAL)
+    assert planned["segment_video"] == 6
+    assert "train_selection" not in planned
+
+
+def test_frames_that_come_or_go_rerun_their_video(finished):
+    frames = finished.path / "data/real/JPEGImages/480p/bear"
+    os.utime(frames)  # as after a copy
+    assert not finished.planned(*DEMO_AND_REAL)
+    (frames / "00003.jpg").touch()
+    planned = finished.planned(*DEMO_AND_REAL)
+    assert planned == {"estimate_flow": 1, "make_proposals": 1, "segment_video": 1, "evaluate_videos": 1}
+
+
+def test_failed_job_leaves_nothing_that_counts_as_whole(project):
+    (project.path / "fail.txt").write_text("flow val-000")
+    result = project.snakemake("results/sprites/metrics.csv")
+    assert result.returncode != 0
+    assert "cannot be decoded: download the file again" in result.stdout + result.stderr
+    assert not list(project.path.glob("cache/sprites/flow-*/val-000*"))
+    assert not (project.path / "results/sprites/metrics.csv").exists()
+    # The other videos went on meanwhile; only the damaged one is left to do.
+    (project.path / "fail.txt").unlink()
+    assert project.planned("results/sprites/metrics.csv")["estimate_flow"] == 1
+    project.run("results/sprites/metrics.csv")
+    assert (project.path / "results/sprites/metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "num_jobs"),
+    [
+        ("all_flow", {"generate_sprites": 1, "estimate_flow": 3, "all_flow": 1}),
+        (
+            "all_labels",
+            {
+                "generate_sprites": 1,
+                "estimate_flow": 2,
+                "make_proposals": 2,
+                "make_labels": 2,
+                "all_labels": 1,
+            },
+        ),
+    ],
+)
+def test_stage_targets(project, target, num_jobs):
+    datasets = {
+        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "absent": {"root": "not-there"},
+    }
+    project.configure(datasets=datasets)
+    assert project.planned(target) == num_jobs
+
+
+def test_another_workflow_can_import_it(project):
+    importer = project.path / "importer.smk"
+    importer.write_text(
+        f'module alba:\n    snakefile: "{Path(__file__).parents[2]}/Snakefile"\n'
+        '    config: {"datasets": {"mine": {"generate": {"num_train": 1, "num_val": 1}}}}\n'
+        '    prefix: "elsewhere"\n'
+        "\n\nuse rule * from alba as alba_*\n"
+    )
+    result = project.snakemake("--dry-run", "elsewhere/results/mine/metrics.csv", snakefile="importer.smk")
+    text = result.stdout + result.stderr
+    assert result.returncode == 0, text
+    assert "elsewhere/cache/mine/segment-reinforced-" in text
+    assert " cache/mine" not in text

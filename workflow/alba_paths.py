@@ -1,0 +1,292 @@
+"""Where the workflow's files lie and what its jobs read, as functions of the configuration.
+
+`<cache>` and `<results>` are Snakemake's path variables; the Snakefile, or a workflow that imports it,
+gives them their values.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from alba.config import ROWS, Configuration, DatasetSettings, stage_key
+from alba.datasets import list_videos, open_video
+from alba.errors import ConfigError, DatasetError
+
+NAME = "[A-Za-z0-9_-]+"
+"""Names of data sets and videos: no dot, so that `bear` never matches `bear.zarr`."""
+
+FINAL_ROW = "reinforced"
+"""The row of the ablation that is the whole system."""
+
+FINAL_NETWORK = "reinforce"
+
+_STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
+_NETWORKS_OF_ROW = {
+    "selection": {"selection": "selection"},
+    "relational": {"selection": "selection", "assignment": "assignment"},
+    "reinforced": {"selection": "selection", "assignment": "reinforce"},
+}
+_DATASET_KEYS = {"layout", "resolution", "image_set"}
+
+
+class Paths:
+    """Paths and parameters of all jobs under one configuration.
+
+    Methods that take `wildcards` are Snakemake input and parameter functions; methods that take the name
+    of a stage return one.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        for name in configuration.datasets:
+            if not re.fullmatch(NAME, name):
+                raise ConfigError(f"data set name {name!r}", "use letters, digits, - and _")
+        self.configuration = configuration
+        self.key = cache(partial(stage_key, configuration))
+        self.stages = cache(configuration.stages_of)
+        self.videos = cache(self._list_videos)
+
+    # Data sets
+
+    def root(self, wildcards: Any) -> str:
+        """Folder that holds a data set."""
+        name = wildcards.dataset
+        dataset = self._settings_of(name)
+        if dataset.generate is not None:
+            return self.folder(name, "sprites")
+        return os.path.normpath(Path(self.configuration.data_root) / dataset.root)
+
+    def generated(self, wildcards: Any) -> list[str]:
+        """Marker of a generated data set; a real one has none."""
+        generate = self._settings_of(wildcards.dataset).generate
+        return [] if generate is None else [f"{self.folder(wildcards.dataset, 'sprites')}.ready.json"]
+
+    def dataset(self, wildcards: Any, input: Any) -> str:
+        """What a command must know to read a data set, as JSON; the root is the input `pictures`."""
+        settings = self._settings_of(wildcards.dataset)
+        settings = settings.model_copy(update={"root": str(input.pictures)})
+        return settings.model_dump_json(include=_DATASET_KEYS | {"root"})
+
+    def frames(self, wildcards: Any) -> str:
+        """First and last frame of a video and their number: frames that come or go make a job run again.
+
+        Unlike the time of a folder it survives a copy. Generated frames follow from their marker.
+        """
+        dataset = self._settings_of(wildcards.dataset)
+        if dataset.generate is not None:
+            return ""
+        video = open_video(self._on_disk(wildcards.dataset), wildcards.video)
+        first, last = video.frame_paths[0].name, video.frame_paths[-1].name
+        return f"{first}..{last} ({len(video)})"
+
+    def split(self, purpose: str) -> Callable[[Any], str]:
+        """Name of the list of videos to "train" on or to validate on ("val")."""
+        return lambda wildcards: getattr(self._settings_of(wildcards.dataset), f"{purpose}_split")
+
+    def installed(self) -> Iterator[str]:
+        """Names of the data sets that are generated or present on disk."""
+        for name, dataset in self.configuration.datasets.items():
+            if dataset.generate is not None or Path(self._on_disk(name).root).is_dir():
+                yield name
+
+    def _settings_of(self, name: str) -> DatasetSettings:
+        if name not in self.configuration.datasets:
+            known = ", ".join(self.configuration.datasets)
+            raise ConfigError(f"no data set {name!r}", f"add it to datasets in config.yaml (known: {known})")
+        return self.configuration.datasets[name]
+
+    def _on_disk(self, name: str) -> DatasetSettings:
+        dataset = self._settings_of(name)
+        return dataset.model_copy(update={"root": str(Path(self.configuration.data_root) / dataset.root)})
+
+    def _list_videos(self, name: str, purpose: str) -> list[str]:
+        dataset = self._on_disk(name)
+        split = dataset.train_split if purpose == "train" else dataset.val_split
+        if not split:
+            raise ConfigError(
+                f"datasets.{name}.{purpose}_split is empty",
+                "name a list of videos" + (", or set train_on" if purpose == "train" else ""),
+            )
+        videos = list_videos(dataset, split)
+        for video in videos:
+            if not re.fullmatch(NAME, video):
+                raise DatasetError(f"{dataset.root}: video name {video!r}", "use letters, digits, - and _")
+        return videos
+
+    # Stages
+
+    def folder(self, dataset: str, stage: str, row: str = "") -> str:
+        """Folder of a stage's outputs; its name holds the key of all that they follow from."""
+        name = f"{stage}-{row}" if row else stage
+        return f"<cache>/{dataset}/{name}-{self.key(dataset, stage, row)}"
+
+    def settings(self, stage: str, part: str = "") -> Callable[[Any], str]:
+        """Settings of a stage as JSON, or of another part of the settings that the stage needs."""
+
+        def of(wildcards: Any) -> str:
+            self._check_key(wildcards, stage)
+            if stage == "sprites":
+                return self._settings_of(wildcards.dataset).generate.model_dump_json()
+            return getattr(self.stages(wildcards.dataset), part or stage).model_dump_json()
+
+        return of
+
+    def _check_key(self, wildcards: Any, stage: str) -> None:
+        """Refuse to make, under these settings, a file whose name stands for others."""
+        if stage == "sprites" and self._settings_of(wildcards.dataset).generate is None:
+            raise ConfigError(f"data set {wildcards.dataset} is not generated", "ask for another file")
+        key = getattr(wildcards, "key", "")
+        if key and key != self.key(wildcards.dataset, stage, getattr(wildcards, "row", "")):
+            raise ConfigError(f"{stage}-{key} belongs to other settings", "ask for a file of the results")
+
+    def gpu(self, stage: str) -> Callable[[Any], int]:
+        """GPUs that a stage may use: backends of flow and proposals with a `device` can run on one."""
+
+        def num(wildcards: Any) -> int:
+            options = getattr(self.stages(wildcards.dataset), stage).options
+            return int(options.get("device", "cpu") != "cpu")
+
+        return num
+
+    def store(self, stage: str) -> Callable[[Any], str]:
+        """Store of one video."""
+        return lambda wildcards: f"{self.folder(wildcards.dataset, stage)}/{wildcards.video}.zarr"
+
+    def ready(self, *stages: str) -> Callable[[Any], list[str]]:
+        """Markers of one video's stores."""
+        return lambda wildcards: [
+            f"{self.folder(wildcards.dataset, stage)}/{wildcards.video}.ready.json" for stage in stages
+        ]
+
+    def flow_of_proposals(self, suffix: str) -> Callable[[Any], list[str]]:
+        """Flow of a video where the proposal backend looks at it, else nothing."""
+
+        def of(wildcards: Any) -> list[str]:
+            if not self.stages(wildcards.dataset).proposals.uses_flow:
+                return []
+            return [f"{self.folder(wildcards.dataset, 'flow')}/{wildcards.video}{suffix}"]
+
+        return of
+
+    # Networks
+
+    def training_stores(self, stage: str) -> Callable[[Any], list[str]]:
+        """Stores of all training videos."""
+        return lambda wildcards: self.each_video(wildcards.dataset, "train", stage, ".zarr")
+
+    def training_ready(self, *stages: str) -> Callable[[Any], list[str]]:
+        """Markers of the stores of all training videos."""
+        return lambda wildcards: [
+            path
+            for stage in stages
+            for path in self.each_video(wildcards.dataset, "train", stage, ".ready.json")
+        ]
+
+    def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
+        """Folder of a data set's own network, or with `suffix` ".ready.json" its marker."""
+        return lambda wildcards: self.folder(wildcards.dataset, stage) + suffix
+
+    def each_video(self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "") -> list[str]:
+        """One path for each video of a list."""
+        folder = self.folder(dataset, stage, row)
+        return [f"{folder}/{video}{suffix}" for video in self.videos(dataset, purpose)]
+
+    # Segmentation and scores
+
+    def segment_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Stores and networks that a row of the ablation reads, by the name of the command's option."""
+        stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
+        return {stage: self.store(stage)(wildcards) for stage in stores} | self._networks(wildcards)
+
+    def segment_ready(self, wildcards: Any) -> list[str]:
+        """Markers of `segment_inputs`."""
+        stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
+        networks = self._networks(wildcards).values()
+        return self.ready(*stores)(wildcards) + [f"{folder}.ready.json" for folder in networks]
+
+    def _networks(self, wildcards: Any) -> dict[str, str]:
+        trainer = self.configuration.trainer_of(wildcards.dataset)
+        networks = _NETWORKS_OF_ROW.get(wildcards.row, {})
+        return {option: self.folder(trainer, stage) for option, stage in networks.items()}
+
+    def segmented(self, suffix: str = "") -> Callable[[Any], list[str]]:
+        """Folders of PNGs of all validation videos, or with `suffix` ".ready.json" their markers."""
+        return lambda wildcards: self.each_video(
+            wildcards.dataset, "val", "segment", suffix, getattr(wildcards, "row", FINAL_ROW)
+        )
+
+    def final_masks(self, suffix: str = "") -> Callable[[Any], str]:
+        """Folder of one video's PNGs under the whole system, or its marker."""
+        return lambda wildcards: (
+            f"{self.folder(wildcards.dataset, 'segment', FINAL_ROW)}/{wildcards.video}{suffix}"
+        )
+
+    def protocol(self, wildcards: Any) -> str:
+        """Rules by which a data set is scored."""
+        return self.stages(wildcards.dataset).evaluation.protocol
+
+    def scores(self, wildcards: Any) -> list[str]:
+        """Metrics of every row of the ablation, in the order of `ROWS`."""
+        return [
+            f"<results>/{wildcards.dataset}/" + ("" if row == FINAL_ROW else f"{row}/") + "metrics.csv"
+            for row in ROWS
+        ]
+
+    # Targets
+
+    def results(self, pattern: str) -> Callable[[Any], list[str]]:
+        """Files below a data set's results; with `{video}` in the pattern, one a validation video."""
+
+        def of(wildcards: Any) -> list[str]:
+            videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
+            return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
+
+        return of
+
+    def videos_ready(self, stage: str, *purposes: str) -> Callable[[Any], list[str]]:
+        """Markers of a stage for the videos of the lists that a data set has."""
+        return lambda wildcards: [
+            path
+            for purpose in purposes
+            if self.split(purpose)(wildcards)
+            for path in self.each_video(wildcards.dataset, purpose, stage, ".ready.json")
+        ]
+
+    def networks(self, wildcards: Any) -> list[str]:
+        """Marker of the last network that a data set needs; one that can't be trained for needs none."""
+        trainer = self.configuration.trainer_of(wildcards.dataset)
+        if not self._settings_of(trainer).train_split:
+            return []
+        return [f"{self.folder(trainer, FINAL_NETWORK)}.ready.json"]
+
+    def of(self, name: str, *files: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Files of the data set of that name."""
+        return lambda wildcards: [path for each in files for path in each(SimpleNamespace(dataset=name))]
+
+    def everywhere(self, files: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Files of every data set that is generated or present on disk."""
+        return lambda wildcards: [
+            path for name in self.installed() for path in self.of(name, files)(wildcards)
+        ]
+
+
+def options(names: tuple[str, ...]) -> Callable[[Any, Any], list[str]]:
+    """Words of a command line, ``--name path`` for each of the names that is among a job's inputs."""
+
+    def words(wildcards: Any, input: Any) -> list[str]:
+        present = [name for name in names if input.get(name)]
+        return [word for name in present for word in (f"--{name}", str(input.get(name)))]
+
+    return words
+
+
+def folder_of(name: str) -> Callable[[Any, Any], str]:
+    """Folder that holds all files of an input."""
+    return lambda wildcards, input: str(Path(input.get(name)[0]).parent)

@@ -1,0 +1,73 @@
+rule compare_rows:
+    input:
+        paths.scores,
+    output:
+        table=report(
+            "<results>/{dataset}/ablation.csv",
+            caption="../report/ablation.rst",
+            category="{dataset}",
+            labels={"table": "ablation"},
+        ),
+        figure=report(
+            "<results>/{dataset}/ablation.png",
+            caption="../report/ablation.rst",
+            category="{dataset}",
+            labels={"figure": "ablation"},
+        ),
+    log:
+        "<logs>/{dataset}/compare_rows.log",
+    benchmark:
+        "<logs>/{dataset}/compare_rows.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        results=lambda wildcards, input: [
+            f"{row}={path}" for row, path in zip(ROWS, input)
+        ],
+    shell:
+        "alba ablation --results {params.results:q} --output {output.table:q}"
+        " --figure {output.figure:q} > {log:q} 2>&1"
+
+
+rule draw_overlay:
+    input:
+        pictures=ancient(paths.root),
+        masks=ancient(paths.final_masks()),
+        ready=paths.final_masks(".ready.json"),
+    output:
+        report(
+            "<results>/{dataset}/overlays/{video}.png",
+            caption="../report/overlay.rst",
+            category="{dataset}",
+            subcategory="overlays",
+            labels={"figure": "{video}"},
+        ),
+    log:
+        "<logs>/{dataset}/draw_overlay/{video}.log",
+    benchmark:
+        "<logs>/{dataset}/draw_overlay/{video}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        dataset=paths.dataset,
+    shell:
+        "alba overlay --dataset {params.dataset:q} --video {wildcards.video:q}"
+        " --masks {input.masks:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule all_ablation:
+    input:
+        paths.everywhere(paths.results("ablation.csv")),
+
+
+rule all_overlays:
+    input:
+        paths.everywhere(paths.results("overlays/{video}.png")),

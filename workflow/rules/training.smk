@@ -1,0 +1,118 @@
+# Training shows its progress bar on the terminal as well as in its log.
+rule train_selection:
+    input:
+        pictures=ancient(paths.root),
+        proposals=ancient(paths.training_stores("proposals")),
+        flow=ancient(paths.training_stores("flow")),
+        labels=ancient(paths.training_stores("labels")),
+        ready=paths.training_ready("proposals", "flow", "labels"),
+    output:
+        network=directory("<cache>/{dataset}/selection-{key}"),
+        ready="<cache>/{dataset}/selection-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/train_selection/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/train_selection/{key}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        dataset=paths.dataset,
+        split=paths.split("train"),
+        settings=paths.settings("selection"),
+        revision=REVISIONS["selection"],
+        proposals=folder_of("proposals"),
+        flow=folder_of("flow"),
+        labels=folder_of("labels"),
+    shell:
+        "alba train-selection --dataset {params.dataset:q} --split {params.split:q}"
+        " --settings {params.settings:q} --proposals {params.proposals:q} --flow {params.flow:q}"
+        " --labels {params.labels:q} --output {output.network:q} 2>&1 | tee {log:q}"
+
+
+rule train_assignment:
+    input:
+        pictures=ancient(paths.root),
+        proposals=ancient(paths.training_stores("proposals")),
+        flow=ancient(paths.training_stores("flow")),
+        labels=ancient(paths.training_stores("labels")),
+        selection=ancient(paths.network("selection")),
+        ready=paths.training_ready("proposals", "flow", "labels"),
+        selection_ready=paths.network("selection", ".ready.json"),
+    output:
+        network=directory("<cache>/{dataset}/assignment-{key}"),
+        ready="<cache>/{dataset}/assignment-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/train_assignment/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/train_assignment/{key}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        dataset=paths.dataset,
+        split=paths.split("train"),
+        settings=paths.settings("assignment"),
+        grouping=paths.settings("assignment", part="grouping"),
+        revision=REVISIONS["assignment"],
+        proposals=folder_of("proposals"),
+        flow=folder_of("flow"),
+        labels=folder_of("labels"),
+    shell:
+        "alba train-assignment --dataset {params.dataset:q} --split {params.split:q}"
+        " --settings {params.settings:q} --grouping {params.grouping:q}"
+        " --proposals {params.proposals:q} --flow {params.flow:q} --labels {params.labels:q}"
+        " --selection {input.selection:q} --output {output.network:q} 2>&1 | tee {log:q}"
+
+
+rule reinforce_assignment:
+    input:
+        pictures=ancient(paths.root),
+        proposals=ancient(paths.training_stores("proposals")),
+        flow=ancient(paths.training_stores("flow")),
+        labels=ancient(paths.training_stores("labels")),
+        selection=ancient(paths.network("selection")),
+        assignment=ancient(paths.network("assignment")),
+        ready=paths.training_ready("proposals", "flow", "labels"),
+        selection_ready=paths.network("selection", ".ready.json"),
+        assignment_ready=paths.network("assignment", ".ready.json"),
+    output:
+        network=directory("<cache>/{dataset}/reinforce-{key}"),
+        ready="<cache>/{dataset}/reinforce-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/reinforce_assignment/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/reinforce_assignment/{key}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 1440 * attempt,
+    params:
+        dataset=paths.dataset,
+        split=paths.split("train"),
+        settings=paths.settings("reinforce"),
+        revision=REVISIONS["reinforce"],
+        proposals=folder_of("proposals"),
+        flow=folder_of("flow"),
+        labels=folder_of("labels"),
+    shell:
+        "alba reinforce --dataset {params.dataset:q} --split {params.split:q}"
+        " --settings {params.settings:q} --proposals {params.proposals:q} --flow {params.flow:q}"
+        " --labels {params.labels:q} --selection {input.selection:q}"
+        " --assignment {input.assignment:q} --output {output.network:q} 2>&1 | tee {log:q}"
+
+
+rule all_networks:
+    input:
+        paths.everywhere(paths.networks),
