@@ -1,0 +1,1 @@
+"""The embedded proposal backend: regions that move on their own, found without weights."""

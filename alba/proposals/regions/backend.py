@@ -1,0 +1,169 @@
+"""The backend `regions`: proposals from motion and colour, without weights."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alba.config.backends import RegionsOptions
+from alba.masks import mask_boxes
+from alba.proposals.protocol import Proposals
+from alba.proposals.regions.candidates import adjacent_pairs, distance_from_border, level_sets
+from alba.proposals.regions.features import FEATURE_NAMES, proposal_features
+from alba.proposals.regions.frame import WorkFrame, reduce_frame
+from alba.proposals.regions.motion import Motion, relative, residual_motion
+from alba.proposals.regions.ranking import Evidence, candidate_cues, rank
+from alba.proposals.regions.relabel import relabel
+from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
+from alba.proposals.regions.suppression import suppress
+from alba.proposals.regions.tree import tree_nodes
+
+_SMALLEST, _LARGEST = 4e-4, 0.7  # shares of the frame that a proposal may cover
+_SURVIVORS = 150  # candidates that go on to the next round
+_LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
+_TREE_WEIGHTS = (
+    (0.5, 4.0),
+    (1.0, 1.0),
+)  # of colour and motion: one tree of things that move as one, one of both
+
+
+class RegionsBackend:
+    """Weight-free proposals; the same frame and flow always give the same proposals.
+
+    Parameters
+    ----------
+    options : RegionsOptions
+    """
+
+    def __init__(self, options: RegionsOptions) -> None:
+        self._options = options
+
+    @property
+    def num_features(self) -> int:
+        """Length of a feature vector."""
+        return len(FEATURE_NAMES)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name per feature."""
+        return FEATURE_NAMES
+
+    def propose(
+        self,
+        frame: NDArray[np.uint8],
+        flow_forward: NDArray[np.float32] | None,
+        flow_backward: NDArray[np.float32] | None,
+    ) -> Proposals:
+        """Propose masks for one frame; see `ProposalBackend.propose`."""
+        size = frame.shape[0], frame.shape[1]
+        work = reduce_frame(frame, flow_forward, flow_backward)
+        motion = residual_motion(work)
+        superpixels = find_superpixels(work.lab, motion.residual)
+        evidence = gather_evidence(superpixels, work, motion)
+        members, scores = find_candidates(superpixels, evidence)
+        kept = suppress(
+            members, superpixels.areas, scores, self._options.nms_iou, self._options.max_proposals
+        )
+        masks = np.zeros((len(kept), *size), bool)
+        for mask, candidate in zip(masks, kept, strict=True):
+            mask[:] = upsample(superpixels.labels, members[candidate], size)
+        features = proposal_features(superpixels, evidence, work, members[kept])
+        return Proposals(masks, mask_boxes(masks), scores[kept], features)
+
+
+def gather_evidence(superpixels: Superpixels, work: WorkFrame, motion: Motion) -> Evidence:
+    """Means of colour and motion in every superpixel."""
+    planar, epipolar = relative(motion.planar), relative(motion.epipolar)
+    length = np.linalg.norm(motion.residual, axis=-1)
+    direction = motion.residual * (relative(length) / np.maximum(length, 1e-6))[..., None]
+    lab = superpixels.mean(work.lab)
+    velocity = superpixels.mean(direction)
+    steps = np.concatenate([lab / 100, velocity], 1)
+    return Evidence(
+        lab,
+        superpixels.mean(motion.residual) / np.float32(work.diagonal),
+        velocity,
+        superpixels.mean(planar),
+        superpixels.mean(epipolar),
+        distance_from_border(superpixels, steps),
+    )
+
+
+def find_candidates(
+    superpixels: Superpixels,
+    evidence: Evidence,
+    score: Callable[[NDArray[np.float32]], NDArray[np.float32]] = rank,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """All families, ranked.
+
+    Returns
+    -------
+    members : (N, S) bool
+    scores : (N,) float32
+    """
+    total = float(superpixels.areas.sum())
+    smallest, largest = _SMALLEST * total, _LARGEST * total
+    pool = Pool(superpixels, evidence, score, smallest, largest)
+    if len(superpixels) == 1:
+        return pool.members, pool.scores
+    maps = [evidence.planar, evidence.epipolar, evidence.distance]
+    found = [level_sets(superpixels, values, _LEVELS, smallest) for values in maps]
+    for colour, motion in _TREE_WEIGHTS:
+        means = np.concatenate([evidence.lab * (colour / 50), evidence.velocity * motion], 1)
+        found.append(tree_nodes(superpixels, means.astype(np.float32), smallest, largest))
+    pool.add(np.concatenate(found))
+    pool.thin(_SURVIVORS)
+    pairs = adjacent_pairs(superpixels, pool.best(40), 80)
+    guess = np.stack([*maps, pool.consensus(), *pool.best(12).astype(np.float32)], 1)
+    prior = np.clip(3 * (2 * guess - 1), -1.5, 1.5).astype(np.float32)
+    soft = relabel(superpixels, evidence.lab, guess, prior)
+    again = [level_sets(superpixels, column, (0.5,), smallest) for column in soft.T]
+    again.append(level_sets(superpixels, guess[:, len(maps)], _LEVELS, smallest))
+    pool.add(np.concatenate([pairs, *again]))
+    pool.thin(_SURVIVORS)
+    return pool.members, pool.scores
+
+
+class Pool:
+    """Candidates found so far with their scores."""
+
+    def __init__(
+        self,
+        superpixels: Superpixels,
+        evidence: Evidence,
+        score: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        smallest: float,
+        largest: float,
+    ) -> None:
+        self._superpixels, self._evidence, self._score = superpixels, evidence, score
+        self._smallest, self._largest = smallest, largest
+        self.members = np.zeros((0, len(superpixels)), bool)
+        self.scores = np.zeros(0, np.float32)
+
+    def add(self, members: NDArray[np.bool_]) -> None:
+        """Take in new candidates of a fitting size."""
+        areas = members @ self._superpixels.areas
+        members = members[(areas >= self._smallest) & (areas <= self._largest)]
+        if not len(members):
+            return
+        scores = self._score(candidate_cues(self._superpixels, self._evidence, members))
+        self.members = np.concatenate([self.members, members])
+        self.scores = np.concatenate([self.scores, scores])
+
+    def thin(self, most: int) -> None:
+        """Keep the best of them, no near-duplicates."""
+        kept = suppress(self.members, self._superpixels.areas, self.scores, 0.95, most)
+        self.members, self.scores = self.members[kept], self.scores[kept]
+
+    def best(self, count: int) -> NDArray[np.bool_]:
+        """The best distinct candidates, (N, S) bool."""
+        kept = suppress(self.members, self._superpixels.areas, self.scores, 0.7, count)
+        return self.members[kept]
+
+    def consensus(self) -> NDArray[np.float32]:
+        """Share of the scores that hold each superpixel, (S,) float32 in [0, 1]."""
+        if not len(self.scores):
+            return np.zeros(len(self._superpixels), np.float32)
+        weights = np.square(self.scores) ** 2
+        votes = weights @ self.members
+        return (votes / max(float(votes.max()), 1e-6)).astype(np.float32)
