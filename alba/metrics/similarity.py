@@ -32,10 +32,11 @@ def pair_similarity(
     -------
     J, F : (K, O) float64 in [0, 1]
     """
-    prediction = np.where((truth == VOID) | (prediction > num_tracks), np.uint8(0), prediction)
-    truth = np.where(truth > num_objects, np.uint8(0), truth)
+    # Products of bytes are several times as fast as `np.where`.
+    prediction = prediction * ((truth != VOID) & (prediction <= num_tracks)).view(np.uint8)
+    truth = truth * (truth <= num_objects).view(np.uint8)
     joint = _joint_histogram(truth, prediction, num_objects + 1, num_tracks + 1)
-    J = region_similarity(joint.T.astype(np.float64))
+    J = region_similarity(joint.T)
     return J, _contour_similarity(truth, prediction, num_tracks, num_objects)
 
 
@@ -86,11 +87,14 @@ def boundary_measure(
 
 def _joint_histogram(
     rows: NDArray[np.uint8], columns: NDArray[np.uint8], num_rows: int, num_columns: int
-) -> NDArray[np.int64]:
-    codes = rows.astype(np.intp)  # what bincount wants: any other type would be converted there
+) -> NDArray[np.float64]:
+    codes = rows.astype(np.uint16)
     codes *= num_columns
     codes += columns
-    counts = np.bincount(codes.ravel(), minlength=num_rows * num_columns)
+    runs = codes.ravel()  # labels come in long runs, so that runs are counted faster than pixels
+    starts = np.concatenate([[0], np.flatnonzero(runs[1:] != runs[:-1]) + 1])
+    lengths = np.diff(starts, append=runs.size)
+    counts = np.bincount(runs[starts], lengths, minlength=num_rows * num_columns)
     return counts.reshape(num_rows, num_columns)
 
 

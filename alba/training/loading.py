@@ -113,7 +113,7 @@ def load_selection_video(
     store = open_as(ProposalStore, proposals, video)
     stride = stride_of(video.size[0], working_height)
     sampled = subsample(np.empty(video.size, bool), stride).shape
-    packed = np.zeros((len(store["scores"]), sampled[0], packed_width(sampled[1])), np.uint8)
+    packed = np.zeros((int(store.offsets[-1]), sampled[0], packed_width(sampled[1])), np.uint8)
     for t in range(len(store)):
         packed[store.rows(t)] = np.packbits(read_masks(store, store.rows(t), stride), axis=-1)
     iou = selected = None

@@ -1,7 +1,5 @@
 """The backend `regions`: proposals from motion and colour, without weights."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ from alba.proposals.regions.candidates import adjacent_pairs, distance_from_bord
 from alba.proposals.regions.features import FEATURE_NAMES, proposal_features
 from alba.proposals.regions.frame import WorkFrame, reduce_frame
 from alba.proposals.regions.motion import Motion, relative, residual_motion
-from alba.proposals.regions.ranking import Evidence, candidate_cues, rank
+from alba.proposals.regions.ranking import Evidence, Scorer, score_candidates
 from alba.proposals.regions.relabel import relabel
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
 from alba.proposals.regions.suppression import suppress
@@ -92,7 +90,7 @@ def gather_evidence(superpixels: Superpixels, work: WorkFrame, motion: Motion) -
 def find_candidates(
     superpixels: Superpixels,
     evidence: Evidence,
-    score: Callable[[NDArray[np.float32]], NDArray[np.float32]] = rank,
+    score: Scorer = score_candidates,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """All families, ranked.
 
@@ -131,7 +129,7 @@ class Pool:
         self,
         superpixels: Superpixels,
         evidence: Evidence,
-        score: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        score: Scorer,
         smallest: float,
         largest: float,
     ) -> None:
@@ -146,7 +144,7 @@ class Pool:
         members = members[(areas >= self._smallest) & (areas <= self._largest)]
         if not len(members):
             return
-        scores = self._score(candidate_cues(self._superpixels, self._evidence, members))
+        scores = self._score(self._superpixels, self._evidence, members)
         self.members = np.concatenate([self.members, members])
         self.scores = np.concatenate([self.scores, scores])
 

@@ -1,5 +1,6 @@
 """How likely a candidate is one whole moving object."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,9 +135,16 @@ def boxes_of(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np
     return np.concatenate([lower, upper], 1)
 
 
-def rank(cues: NDArray[np.float32]) -> NDArray[np.float32]:
+def score_candidates(
+    superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Score in [0, 1] of every candidate, (N,) float32."""
+    cues = candidate_cues(superpixels, evidence, members)
     return (1 / (1 + np.exp(-(cues @ WEIGHTS + BIAS)))).astype(np.float32)
+
+
+Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]
+"""Gives candidates (N, S) bool their scores."""
 
 
 WEIGHTS = np.zeros(len(CUES), np.float32)
