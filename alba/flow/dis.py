@@ -56,7 +56,7 @@ def _prepare(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """DIS searches in as many stripes as there are threads, and its result depends on the stripes."""
+    """Videos are computed side by side, one to a core; OpenCV would take every core for each."""
     num_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -58,7 +58,7 @@ WITH_FLOW = ProposalSettings()
 
 def write_video(folder: Path, frames: list[np.ndarray]) -> Video:
     paths = tuple(folder / f"frames/{t:05d}.png" for t in range(len(frames)))
-    paths[0].parent.mkdir(exist_ok=True)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path, frame in zip(paths, frames, strict=True):
         Image.fromarray(frame).save(path)
     return Video("bars", paths)
@@ -162,7 +162,7 @@ def test_flow_of_another_length_or_size_is_refused(video: Video, painter: Painte
     compute_flow(Video("bars", video.frame_paths[:3]), FlowSettings(), tmp_path / "short.zarr")
     with pytest.raises(StoreError, match=r"short\.zarr has 3 frames of 40 x 53 pixels.* has 4"):
         compute_proposals(video, WITH_FLOW, tmp_path / "short.zarr", tmp_path / "cache/bars.zarr")
-    wide = write_video(tmp_path / "..", [np.zeros((40, 60, 3), np.uint8)] * 4)
+    wide = write_video(tmp_path / "wide", [np.zeros((40, 60, 3), np.uint8)] * 4)
     compute_flow(wide, FlowSettings(), tmp_path / "wide.zarr")
     with pytest.raises(StoreError, match=r"wide\.zarr has 4 frames of 40 x 60"):
         compute_proposals(video, WITH_FLOW, tmp_path / "wide.zarr", tmp_path / "cache/bars.zarr")

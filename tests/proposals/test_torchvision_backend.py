@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 
 from alba.config.backends import TorchvisionOptions
 from alba.errors import BackendError
+from alba.proposals import torchvision_backend
 from alba.proposals.torchvision_backend import TorchvisionBackend
 
 MODELS = ("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")
@@ -50,7 +51,9 @@ def test_without_suppression_across_classes_it_is_torchvisions_own_inference(mod
 
 
 def test_no_two_detections_of_any_class_overlap_more_than_the_limit(frame):
-    pooled = own_inference(make(), frame)
+    classwise = make()
+    classwise.model.roi_heads.detections_per_img = 50
+    pooled = own_inference(classwise, frame)
     assert len(pooled["labels"].unique()) > 1
     overlap = box_iou(pooled["boxes"], pooled["boxes"]).fill_diagonal_(0)
     assert overlap.max() > 0.3  # so there is something to suppress
@@ -69,35 +72,37 @@ def test_no_two_detections_of_any_class_overlap_more_than_the_limit(frame):
 def test_features_are_the_box_heads_of_the_same_detection(frame):
     backend = make(MODELS[1])
     heads = backend.model.roi_heads
-    outputs = []
-    heads.box_head.register_forward_hook(lambda *call: outputs.append(call[-1]))
+    calls = []
+    heads.mask_roi_pool.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))
     found = backend.propose(frame, None, None)
-    candidates, kept = outputs
-    assert found.features.shape == (len(found), 1024)
-    # The predictor on a kept feature gives that proposal's score back for the class it was found as,
-    # up to the small change that the refined box makes; on another proposal's it would not.
-    assert len(candidates) > len(kept) >= len(found)
-    assert np.ptp(found.features, axis=0).max() > 0
-    rows = [np.flatnonzero((kept.numpy() == feature).all(1)) for feature in found.features]
-    assert all(len(row) for row in rows)
+    maps, (boxes,), sizes = calls[0]
+    assert len(boxes) == len(found) > 1
+    scale = torch.tensor([83 / sizes[0][1], 61 / sizes[0][0]]).repeat(2)
+    for box, tight, feature in zip(boxes, found.boxes, found.features, strict=True):
+        with torch.inference_mode():
+            alone = heads.box_head(heads.box_roi_pool(maps, [box[None]], sizes))
+        np.testing.assert_allclose(feature, alone[0].numpy(), rtol=1e-3, atol=1e-3)
+        x0, y0, x1, y1 = (box * scale).numpy()
+        assert tight[0] >= x0 - 3
+        assert tight[1] >= y0 - 3
+        assert tight[2] <= x1 + 3
+        assert tight[3] <= y1 + 3
+    assert np.ptp(found.features, axis=0).max() > 0.1  # they do differ
 
 
 def test_features_stay_with_their_masks_where_empty_masks_are_dropped(frame, monkeypatch):
     backend = make()
     whole = backend.propose(frame, None, None)
-    count = iter(range(100))
-    import alba.proposals.torchvision_backend as module
-
-    paste = module.paste_masks_in_image
-    monkeypatch.setattr(module, "paste_masks_in_image", lambda *a: paste(*a) * (next(count) != dropped))
-    boxes_kept = []
-    backend.model.roi_heads.mask_roi_pool.register_forward_pre_hook(lambda _, a: boxes_kept.append(a[1][0]))
-    dropped = 0
+    scale = iter([1.0, 0.0])  # the second detection's mask comes out empty
+    paste = torchvision_backend.paste_masks_in_image
+    monkeypatch.setattr(
+        torchvision_backend, "paste_masks_in_image", lambda *inputs: paste(*inputs) * next(scale, 1.0)
+    )
     found = backend.propose(frame, None, None)
     assert len(found) == len(whole) - 1
-    np.testing.assert_array_equal(found.features, whole.features[1:])
-    np.testing.assert_array_equal(found.masks, whole.masks[1:])
-    np.testing.assert_array_equal(found.scores, whole.scores[1:])
+    np.testing.assert_array_equal(found.features, np.delete(whole.features, 1, axis=0))
+    np.testing.assert_array_equal(found.masks, np.delete(whole.masks, 1, axis=0))
+    np.testing.assert_array_equal(found.scores, np.delete(whole.scores, 1, axis=0))
 
 
 def test_threshold_and_limit_hold(frame):
