@@ -163,6 +163,12 @@ class ReinforceSettings(Settings):
     rollouts: Count = Field(4, description="episodes per video and update")
     videos_per_update: Count = Field(8, description="videos per update")
     epochs: Count = Field(20, description="passes over all training videos")
+    steps_per_update: Count = Field(
+        16, description="gradient steps on each batch of rollouts; 1: vanilla (paper), more: clipped (PPO)"
+    )
+    clip: Annotated[float, Field(gt=0)] = Field(
+        0.2, description="how far later steps may move a decision's probability, as a ratio"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         3e-4, description="of Adam (the authors' code: 1e-5)"
     )

@@ -25,6 +25,8 @@ class Step:
     observation : tuple of Tensor
     choice : (B,) int64
         Index into the logits.
+    log_prob : (B,) float32
+        Of the choice, under the policy that took it; 0 where a teacher decided.
     num_used : (B,) int64
         Slots in use when the decision was taken.
     active : (B,) bool
@@ -36,6 +38,7 @@ class Step:
 
     observation: Observation
     choice: Tensor
+    log_prob: Tensor
     num_used: Tensor
     active: Tensor
     frame: int
@@ -154,6 +157,7 @@ def roll_out(
             if teacher is not None:
                 slots = _taught(teacher, t, i, device)
                 choice = torch.where(slots > 0, slots - 1, num_live)
+                log_prob = torch.zeros(len(choice), device=device)
                 active = active & ((slots > 0) | observer.none_action)
             else:
                 assert network is not None
@@ -161,9 +165,12 @@ def roll_out(
                     network(*observation, num_live), state.num_used, num_slots, observer.none_action
                 )
                 choice = _choose(log_probs, generator)
+                log_prob = log_probs.gather(1, choice[:, None])[:, 0]
                 slots = torch.where(choice < num_live, choice + 1, 0)
             if keep_steps:
-                episodes.steps.append(Step(observation, choice, state.num_used, active, t, num_live))
+                episodes.steps.append(
+                    Step(observation, choice, log_prob, state.num_used, active, t, num_live)
+                )
             slots = torch.where(frame.active[:, i], slots, 0)
             state.assign(i, slots)
             taken[:, i] = slots.cpu().numpy()

@@ -86,7 +86,7 @@ def _train(
             rewards = episode_rewards(episodes, [truths[v] for v in group])
             returns = discounted_returns(rewards, settings.discount)
             advantages = advantages_of(returns, settings)
-            entropy, norm = _update(network, optimizer, episodes, advantages, assignment, settings)
+            entropy, norm = _update(network, optimizer, episodes, advantages, assignment, settings, generator)
             epoch_rewards.append(np.nanmean(rewards))
             entropies.append(entropy)
             norms.append(norm)
@@ -173,34 +173,58 @@ def _update(
     advantages: NDArray[np.float64],
     assignment: Assignment,
     settings: ReinforceSettings,
+    generator: torch.Generator,
 ) -> tuple[float, float]:
-    """One step up the gradient of the expected return; returns mean entropy and gradient norm."""
+    """Steps up the gradient of the expected return; returns mean entropy and gradient norm."""
     steps = [step for step in episodes.steps if bool(step.active.any())]
-    num_decisions = sum(int(step.active.sum()) for step in steps)
     weights = torch.from_numpy(advantages).float()
-    optimizer.zero_grad()
-    total_entropy = 0.0
-    for start in range(0, len(steps), STEPS_PER_MINIBATCH):
-        log_prob, entropy, kept = _recompute(network, steps[start : start + STEPS_PER_MINIBATCH], assignment)
-        advantage = weights[kept[:, 1], kept[:, 0]]
-        gain = (advantage * log_prob).sum() + settings.entropy_weight * entropy.sum()
-        (-gain / num_decisions).backward()
-        total_entropy += entropy.sum().item()
-    norm = float(nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm))
-    if not np.isfinite(norm):
-        raise TrainingError("the gradient is not finite", "lower reinforce.learning_rate")
-    optimizer.step()
-    return total_entropy / num_decisions, norm
+    order = torch.randperm(len(steps), generator=generator)
+    entropies, norms = [], []
+    for part in order.tensor_split(min(settings.steps_per_update, len(steps))):
+        batch = [steps[j] for j in part.tolist()]
+        num_decisions = sum(int(step.active.sum()) for step in batch)
+        optimizer.zero_grad()
+        for start in range(0, len(batch), STEPS_PER_MINIBATCH):
+            gain, entropy = _surrogate(
+                network, batch[start : start + STEPS_PER_MINIBATCH], weights, assignment, settings
+            )
+            (-(gain + settings.entropy_weight * entropy) / num_decisions).backward()
+            entropies.append(entropy.item() / num_decisions)
+        norms.append(float(nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)))
+        if not np.isfinite(norms[-1]):
+            raise TrainingError("the gradient is not finite", "lower reinforce.learning_rate")
+        optimizer.step()
+    return float(np.sum(entropies) / len(norms)), float(np.mean(norms))
+
+
+def _surrogate(
+    network: nn.Module,
+    steps: Sequence[Step],
+    weights: Tensor,
+    assignment: Assignment,
+    settings: ReinforceSettings,
+) -> tuple[Tensor, Tensor]:
+    """Sum over decisions of advantage times probability ratio, and of entropy.
+
+    At the first step on a batch every ratio is 1, and the gradient is REINFORCE's:
+    advantage times the gradient of the log-probability. Later steps are held back by the clip.
+    """
+    log_prob, entropy, before, kept = _recompute(network, steps, assignment)
+    advantage = weights[kept[:, 1], kept[:, 0]]
+    ratio = (log_prob - before).exp()
+    clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+    return torch.minimum(ratio * advantage, clipped * advantage).sum(), entropy.sum()
 
 
 def _recompute(
     network: nn.Module, steps: Sequence[Step], assignment: Assignment
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probability and entropy of decisions taken, now with gradients, and whose they were."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log-probability and entropy of decisions taken, now with gradients; what it was; whose it was."""
     observer = assignment.observer
     observation, choice, num_used, kept, num_live = join_steps(steps, observer)
     logits = network(*observation, num_live)
     log_probs = slot_log_probs(logits, num_used, assignment.grouping.num_slots, observer.none_action)
     finite = log_probs.clamp_min(-1e4)
     entropy = -(finite.exp() * finite).sum(1)
-    return log_probs.gather(1, choice[:, None])[:, 0], entropy, kept
+    before = torch.cat([step.log_prob[step.active] for step in steps])
+    return log_probs.gather(1, choice[:, None])[:, 0], entropy, before, kept
