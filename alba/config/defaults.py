@@ -16,7 +16,10 @@ from alba.config.settings import Configuration, DatasetSettings, FlowSettings, S
 DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
     "sprites": (
         "embedded: made by a rule, without any download; the demo",
-        {"generate": SpritesSettings().model_dump()},
+        {
+            "generate": SpritesSettings().model_dump(),
+            "stages": {"grouping": {"working_height": 72}},
+        },
     ),
     "davis17": ("DAVIS 2017, several objects a video", {"layout": "davis17", "root": "DAVIS"}),
     "davis16": (
