@@ -23,8 +23,8 @@ class Settings(BaseModel):
 class SpritesSettings(Settings):
     """The embedded data set."""
 
-    num_train: Count = Field(16, description="training videos")
-    num_val: Count = Field(6, description="validation videos")
+    num_train: Count = Field(24, description="training videos")
+    num_val: Count = Field(8, description="validation videos")
     num_frames: Count = Field(24, description="frames per video")
     height: Count = Field(144, description="pixels")
     width: Count = Field(256, description="pixels")
@@ -108,7 +108,7 @@ class SelectionSettings(Settings):
         1.0, description="weight of the positive class (the authors' code: 4)"
     )
     threshold: Fraction = Field(0.4, description="a proposal is selected above this output")
-    epochs: Count = Field(12, description="passes over the sampled proposals")
+    epochs: Count = Field(3, description="passes over the sampled proposals")
     samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
     batch_size: Count = Field(64, description="proposals per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
@@ -144,7 +144,7 @@ class AssignmentSettings(Settings):
     hidden: tuple[Count, ...] = Field(
         (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
     )
-    epochs: Count = Field(20, description="passes over all annotated frames")
+    epochs: Count = Field(4, description="passes over all annotated frames")
     batch_size: Count = Field(16, description="frames per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the frames (early fusion)")
@@ -162,7 +162,7 @@ class ReinforceSettings(Settings):
     )
     rollouts: Count = Field(4, description="episodes per video and update")
     videos_per_update: Count = Field(8, description="videos per update")
-    epochs: Count = Field(20, description="passes over all training videos")
+    epochs: Count = Field(12, description="passes over all training videos")
     steps_per_update: Count = Field(
         16, description="gradient steps on each batch of rollouts; 1: vanilla (paper), more: clipped (PPO)"
     )

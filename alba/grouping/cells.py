@@ -49,6 +49,8 @@ def find_cells(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.
         Column 0 is all false.
     """
     num, height, width = masks.shape
+    if not num:
+        return np.zeros((height, width), np.int32), np.zeros((0, 1), bool)
     codes = np.packbits(masks.reshape(num, -1), axis=0, bitorder="little")
     words = np.zeros((height * width, max(8, -(-len(codes) // 8) * 8)), np.uint8)
     words[:, : len(codes)] = codes.T
@@ -58,8 +60,8 @@ def find_cells(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.
         unique = unique[:, None]
     else:
         unique, cell = np.unique(keys, axis=0, return_inverse=True)
-    bits = np.unpackbits(unique.view(np.uint8), axis=1, count=num, bitorder="little") if num else None
-    membership = np.zeros((0, len(unique)), bool) if bits is None else bits.T.astype(bool)
+    bits = np.unpackbits(unique.view(np.uint8), axis=1, count=num, bitorder="little")
+    membership = bits.T.astype(bool)
     if unique[0].any():  # every pixel is covered: keep an empty cell 0
         membership = np.concatenate([np.zeros((num, 1), bool), membership], axis=1)
         cell = cell + 1
