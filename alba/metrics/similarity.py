@@ -95,7 +95,7 @@ def _joint_histogram(
     starts = np.concatenate([[0], np.flatnonzero(runs[1:] != runs[:-1]) + 1])
     lengths = np.diff(starts, append=runs.size)
     counts = np.bincount(runs[starts], lengths, minlength=num_rows * num_columns)
-    return counts.reshape(num_rows, num_columns)
+    return counts.reshape(num_rows, num_columns).astype(np.float64, copy=False)
 
 
 def _contour_similarity(

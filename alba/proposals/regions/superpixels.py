@@ -54,7 +54,7 @@ class Superpixels:
     @cached_property
     def centres(self) -> NDArray[np.float32]:
         """(S, 2) centroids (x, y), pixels."""
-        rows, columns = np.indices(self.labels.shape, np.float32)
+        rows, columns = (np.asarray(axis) for axis in np.indices(self.labels.shape, np.float32))
         return np.stack([self.mean(columns), self.mean(rows)], -1)
 
     @cached_property
