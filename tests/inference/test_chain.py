@@ -1,0 +1,121 @@
+"""The whole chain on a tiny `sprites`: every stage's output is the next one's input."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import alba.store
+from alba.config import (
+    ROWS,
+    AssignmentSettings,
+    DatasetSettings,
+    FlowSettings,
+    GroupingSettings,
+    LabelSettings,
+    ProposalSettings,
+    ReinforceSettings,
+    SegmentSettings,
+    SelectionSettings,
+    SpritesSettings,
+)
+from alba.datasets import open_video
+from alba.datasets.sprites import write_sprites
+from alba.errors import CheckpointError
+from alba.evaluation import evaluate
+from alba.flow import compute_flow
+from alba.inference import segment_video
+from alba.inference.decisions import Sources
+from alba.masks import read_label_map
+from alba.oracle import label_video
+from alba.proposals import compute_proposals
+from alba.training.assignment import train_assignment
+from alba.training.corpus import Corpus, store_of
+from alba.training.reinforce import reinforce
+from alba.training.selection import train_selection
+
+SPRITES = SpritesSettings(num_train=2, num_val=1, num_frames=5, height=72, width=128)
+GROUPING = GroupingSettings(working_height=36)
+
+
+def train(corpus: Corpus, root: Path, fusion: str) -> None:
+    selection, assignment = root / "selection", root / f"assignment-{fusion}"
+    if not selection.exists():
+        train_selection(corpus, SelectionSettings(epochs=1, working_height=36), selection)
+    settings = AssignmentSettings(
+        epochs=1, fusion=fusion, encoder={"input_size": 32, "widths": [[4], [4]]}, hidden=(8,)
+    )
+    grouping = GROUPING.model_copy(update={"none_action": fusion == "late"})
+    train_assignment(corpus, selection, settings, grouping, assignment)
+    settings = ReinforceSettings(epochs=1, rollouts=2, videos_per_update=2, steps_per_update=2)
+    reinforce(corpus, selection, assignment, settings, root / f"reinforce-{fusion}")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("chain")
+    write_sprites(SPRITES, root / "data")
+    dataset = DatasetSettings(root=str(root / "data"))
+    for name in ("train-000", "train-001", "val-000"):
+        video = open_video(dataset, name)
+        flow, proposals = root / f"flow/{name}.zarr", root / f"proposals/{name}.zarr"
+        compute_flow(video, FlowSettings(), flow)
+        compute_proposals(video, ProposalSettings(), flow, proposals)
+        label_video(video, LabelSettings(), proposals, root / f"labels/{name}.zarr")
+    corpus = Corpus.of(dataset, "train", root / "proposals", root / "flow", root / "labels")
+    for fusion in ("late", "early"):
+        train(corpus, root, fusion)
+    return root
+
+
+def segment(root, row, out, fusion="late", assignment=None):
+    video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
+    sources = Sources(
+        *(store_of(root / stage, video) for stage in ("proposals", "flow", "labels")),
+        root / "selection",
+        assignment or root / f"reinforce-{fusion}",
+    )
+    segment_video(video, row, SegmentSettings(), GROUPING, sources, out / "val-000.zarr", out / "val-000")
+    return video
+
+
+def test_every_row_is_scored_and_the_oracle_is_above_the_naive_rows(root, tmp_path):
+    score = {}
+    for row in ROWS:
+        video = segment(root, row, tmp_path / row)
+        results = evaluate("davis17-unsupervised", [video], tmp_path / row, tmp_path / f"scores-{row}")
+        score[row] = results.overall["J&F-Mean"]
+        label_maps = alba.store.open(tmp_path / row / "val-000.zarr")["label_maps"][:]
+        for t, path in enumerate(video.frame_paths):
+            np.testing.assert_array_equal(
+                read_label_map(tmp_path / row / "val-000" / f"{path.stem}.png"), label_maps[t]
+            )
+    assert score["oracle"] > max(score["proposals"], score["selection"])
+
+
+def test_early_fusion_segments_too(root, tmp_path):
+    segment(root, "reinforced", tmp_path, fusion="early")
+    slots = alba.store.open(tmp_path / "val-000.zarr")["slot"][:]
+    assert slots.any()  # without a "none" action every selected proposal has a slot
+
+
+def test_segmentation_is_deterministic(root, tmp_path):
+    for name in ("a", "b"):
+        segment(root, "reinforced", tmp_path / name)
+    a, b = (alba.store.open(tmp_path / name / "val-000.zarr").digest for name in ("a", "b"))
+    assert a == b
+
+
+def test_training_is_deterministic(root, tmp_path):
+    dataset = DatasetSettings(root=str(root / "data"))
+    corpus = Corpus.of(dataset, "train", root / "proposals", root / "flow", root / "labels")
+    (tmp_path / "selection").symlink_to(root / "selection")
+    train(corpus, tmp_path, "late")
+    again = (tmp_path / "reinforce-late/network.safetensors").read_bytes()
+    assert again == (root / "reinforce-late/network.safetensors").read_bytes()
+
+
+def test_a_selection_network_is_no_assignment_network(root, tmp_path):
+    with pytest.raises(CheckpointError, match="holds a selection network"):
+        segment(root, "relational", tmp_path, assignment=root / "selection")
+    assert not list(tmp_path.iterdir())
