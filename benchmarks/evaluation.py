@@ -14,14 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +26,6 @@ from alba.datasets import Video
 from alba.evaluation import evaluate
 from alba.masks import VOID, read_label_map, write_label_map
 from alba.metrics import pair_similarity
-from alba.metrics.reward import TruthBoundaries
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/metrics"))
 import reference
@@ -108,18 +104,14 @@ def measure_evaluation(num_videos: int, num_frames: int, num_jobs: int) -> None:
         whole_cpu = children_cpu() - before
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         paths = sorted(root.glob("*/*/*.png"))
-        before = children_cpu()
-        with ProcessPoolExecutor(num_jobs, get_context("spawn")) as pool:
-            shares = [paths[job::num_jobs] for job in range(num_jobs)]
-            reading = seconds(lambda: list(pool.map(read_all, shares)))
-        reading_cpu = children_cpu() - before
+        reading = seconds(partial(read_all, paths))
         truth, prediction = (read_label_map(paths[i]) for i in (len(paths) // 2, 0))
     fast = seconds(partial(pair_similarity, truth, prediction, 20, 2), repeats=20)
     slow = seconds(partial(reference.pairs, truth, prediction, 20, 2))
     count = num_videos * num_frames
     print(f"evaluation of {num_videos} x {num_frames} frames, {num_jobs} processes: {whole:.1f} s")
     print(f"  CPU {whole_cpu:.1f} s, at most {memory:.0f} MiB a process")
-    print(f"  reading its PNGs alone, processes started again: {reading:.1f} s, CPU {reading_cpu:.1f} s")
+    print(f"  reading its PNGs alone, in one process: {reading:.1f} s")
     print(
         f"  a frame: {fast * 1e3:.1f} ms; reference {slow * 1e3:.0f} ms, {slow / fast:.0f} times; "
         f"all frames by the reference: {slow * count:.0f} s"
@@ -127,6 +119,11 @@ def measure_evaluation(num_videos: int, num_frames: int, num_jobs: int) -> None:
 
 
 def measure_reward(batch: int = 16) -> None:
+    import torch  # here, as the processes of the evaluation import this file too
+
+    from alba.metrics.reward import TruthBoundaries
+
+    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     truths, predictions = (
         np.concatenate([moving_blobs(rng, 1, num_labels, (256, 256)) for _ in range(batch)])
