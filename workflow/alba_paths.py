@@ -133,7 +133,9 @@ class Paths:
         def of(wildcards: Any) -> str:
             self._check_key(wildcards, stage)
             if stage == "sprites":
-                return self._settings_of(wildcards.dataset).generate.model_dump_json()
+                sprites = self._settings_of(wildcards.dataset).generate
+                assert sprites is not None  # _check_key has found its folder
+                return sprites.model_dump_json()
             return getattr(self.stages(wildcards.dataset), part or stage).model_dump_json()
 
         return of
