@@ -229,7 +229,7 @@ def overlay(
 
 @app.command()
 def ablation(
-    results: Annotated[list[str], typer.Option(help="row=path/metrics.csv, once per row")],
+    results: Annotated[list[str], typer.Argument(help="row=path/metrics.csv, once per row")],
     output: Output,
     figure: Annotated[Path, typer.Option(help="PNG")],
 ) -> None:
@@ -252,7 +252,10 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     frame = pd.read_csv(table)
     printed = Table(title=str(table))
     for column in frame.columns:
-        printed.add_column(column, justify="left" if frame[column].dtype == object else "right")
+        is_number = pd.api.types.is_numeric_dtype(frame[column])
+        printed.add_column(
+            column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_number
+        )
     for line in frame.itertuples(index=False):
         printed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
     Console().print(printed)

@@ -83,3 +83,17 @@ def test_unwritable_output(folder):
 def test_help_loads_no_torch():
     code = "import sys, alba.cli; sys.exit('torch' in sys.modules or 'zarr' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_ablation_compares_rows(tmp_path):
+    columns = "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
+    for row, mean in (("proposals", 0.25), ("reinforced", 0.5)):
+        (tmp_path / f"{row}.csv").write_text(f"{columns}\n{mean},0,0,0,0,0,0\n")
+    pairs = [f"{row}={tmp_path / row}.csv" for row in ("proposals", "reinforced")]
+    table, figure = tmp_path / "out/ablation.csv", tmp_path / "out/ablation.png"
+    assert alba("ablation", "--output", table, "--figure", figure, *pairs).returncode == 0
+    lines = table.read_text().splitlines()
+    assert lines[0] == f"row,{columns}"
+    assert [line.split(",")[:2] for line in lines[1:]] == [["proposals", "0.25"], ["reinforced", "0.5"]]
+    assert Image.open(figure).size[0] > 500
+    assert_one_line(alba("ablation", "--output", table, "--figure", figure, "oracle=none.csv"), "none.csv")

@@ -29,8 +29,8 @@ rule compare_rows:
             f"{row}={path}" for row, path in zip(ROWS, input)
         ],
     shell:
-        "alba ablation --results {params.results:q} --output {output.table:q}"
-        " --figure {output.figure:q} > {log:q} 2>&1"
+        "alba ablation --output {output.table:q} --figure {output.figure:q}"
+        " {params.results:q} > {log:q} 2>&1"
 
 
 rule draw_overlay:
