@@ -8,29 +8,38 @@ from numpy.typing import NDArray
 
 from alba.proposals.regions.superpixels import Superpixels
 
-CUES = (
-    "planar",
-    "planar_contrast",
-    "planar_low",
-    "epipolar",
-    "epipolar_contrast",
-    "distance",
-    "distance_contrast",
-    "edge_colour",
-    "edge_motion",
-    "colour_contrast",
-    "coherence",
-    "log_area",
-    "log_area_squared",
-    "border",
-    "compactness",
-    "solidity",
-    "centrality",
-    "captured",
-    "pieces",
-    "support",
-)
-"""Names of the columns of `candidate_cues`."""
+COEFFICIENTS = {
+    "planar": 2.544,
+    "planar_contrast": 2.251,
+    "calm": -0.643,
+    "epipolar": 0.323,
+    "epipolar_contrast": -0.597,
+    "distance": 5.370,
+    "distance_contrast": 1.101,
+    "edge_colour": 1.543,
+    "edge_motion": 0.541,
+    "colour_contrast": 0.199,
+    "coherence": 2.499,
+    "log_area": 0.778,
+    "log_area_squared": -2.661,
+    "border": -3.179,
+    "compactness": 0.767,
+    "solidity": -0.028,
+    "centrality": -0.585,
+    "captured": 0.454,
+    "distance_times_coherence": -4.384,
+    "calm_times_epipolar": 1.696,
+    "epipolar_times_border": 4.002,
+}
+"""Cues in the order of `candidate_cues` with their weights in the logistic score.
+
+Made from DAVIS 2016 train by ``benchmarks/fit_regions_ranking.py``, which prints them anew. The
+products are those that helped on held-out train videos; all products of two cues overfit."""
+
+BIAS = -5.736
+
+CUES = tuple(COEFFICIENTS)
+WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -70,50 +79,67 @@ def candidate_cues(
     """
     inside = members.astype(np.float32) * superpixels.areas
     area = inside.sum(1)
+    inside /= area[:, None]
     ring = ring_of(superpixels, members).astype(np.float32) * superpixels.areas
-    ring_area = np.maximum(ring.sum(1), 1)
-    maps = np.stack([evidence.planar, evidence.epipolar, evidence.distance], 1)
-    mean = inside @ maps / area[:, None]
-    around = ring @ maps / ring_area[:, None]
+    ring /= np.maximum(ring.sum(1), 1)[:, None]
+    planar, epipolar, distance = np.stack([evidence.planar, evidence.epipolar, evidence.distance])
+    speed = inside @ np.linalg.norm(evidence.velocity, axis=1)
+    coherence = np.linalg.norm(inside @ evidence.velocity, axis=1) / np.maximum(speed, 1e-3)
+    colour_contrast = np.linalg.norm((inside - ring) @ evidence.lab, axis=1) / 40
+    calm = inside @ (planar < 0.3)
+    captured = inside @ planar * area / max(float(superpixels.areas @ planar), 1e-6)
+    size = np.array(superpixels.labels.shape[::-1], np.float32)
+    centrality = np.linalg.norm(inside @ superpixels.centres / size - 0.5, axis=1)
+    log_area = np.log(area / superpixels.areas.sum()) / 5
+    edge_colour, edge_motion, border, compactness = _boundary_cues(superpixels, evidence, members, area)
+    box = boxes_of(superpixels, members)
+    solidity = area / np.prod(box[:, 2:] - box[:, :2], axis=1)
+    columns = (
+        inside @ planar,
+        (inside - ring) @ planar,
+        calm,
+        inside @ epipolar,
+        (inside - ring) @ epipolar,
+        inside @ distance,
+        (inside - ring) @ distance,
+        edge_colour,
+        edge_motion,
+        np.minimum(colour_contrast, 1.5),
+        coherence,
+        log_area,
+        np.square(log_area),
+        border,
+        compactness,
+        solidity,
+        centrality,
+        captured,
+        inside @ distance * coherence,
+        calm * (inside @ epipolar),
+        inside @ epipolar * border,
+    )
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def _boundary_cues(
+    superpixels: Superpixels,
+    evidence: Evidence,
+    members: NDArray[np.bool_],
+    area: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], ...]:
+    """Steps of colour and of motion across the boundary, its share on the border, compactness."""
     low, high = superpixels.edges.T
     cut = (members[:, low] != members[:, high]).astype(np.float32) * superpixels.lengths
     perimeter = np.maximum(cut.sum(1), 1)
     colour_step = np.minimum(np.linalg.norm(evidence.lab[low] - evidence.lab[high], axis=1) / 30, 1)
     motion_step = np.linalg.norm(evidence.velocity[low] - evidence.velocity[high], axis=1)
-    motion_total = max(float(superpixels.areas @ evidence.planar), 1e-6)
-    velocity = inside @ evidence.velocity / area[:, None]
-    speed = inside @ np.linalg.norm(evidence.velocity, axis=1) / area
-    lab_gap = inside @ evidence.lab / area[:, None] - ring @ evidence.lab / ring_area[:, None]
-    share = area / superpixels.areas.sum()
-    box = boxes_of(superpixels, members)
-    box_area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     border = members @ superpixels.border_lengths
-    size = np.array(superpixels.labels.shape[::-1], np.float32)
-    centre = inside @ superpixels.centres / area[:, None] / size - 0.5
-    log_area = np.log(share) / 5
-    columns = (
-        mean[:, 0],
-        mean[:, 0] - around[:, 0],
-        inside @ (evidence.planar < 0.3) / area,
-        mean[:, 1],
-        mean[:, 1] - around[:, 1],
-        mean[:, 2],
-        mean[:, 2] - around[:, 2],
+    whole = perimeter + border
+    return (
         cut @ colour_step / perimeter,
         cut @ motion_step / perimeter,
-        np.minimum(np.linalg.norm(lab_gap, axis=1) / 40, 1.5),
-        np.linalg.norm(velocity, axis=1) / np.maximum(speed, 1e-3),
-        log_area,
-        np.square(log_area),
-        border / (perimeter + border),
-        np.sqrt(4 * np.pi * area) / (perimeter + border),
-        area / box_area,
-        np.linalg.norm(centre, axis=1),
-        inside @ evidence.planar / motion_total,
-        np.zeros_like(area),
-        np.zeros_like(area),
+        border / whole,
+        np.sqrt(4 * np.pi * area) / whole,
     )
-    return np.stack(columns, 1).astype(np.float32)
 
 
 def ring_of(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -145,9 +171,3 @@ def score_candidates(
 
 Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]
 """Gives candidates (N, S) bool their scores."""
-
-
-WEIGHTS = np.zeros(len(CUES), np.float32)
-WEIGHTS[:7] = 1, 1.5, -0.5, 0.5, 0.5, 0.5, 1
-WEIGHTS[[7, 8, 9, 10, 11, 12, 13, 14, 15, 17]] = 0.5, 1, 0.3, 0.5, -0.5, -0.8, -0.8, 0.5, 0.5, 1.5
-BIAS = -2.0
