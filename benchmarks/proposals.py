@@ -11,7 +11,6 @@ seconds per frame on one core for the proposals and for the flow.
 
 import argparse
 import time
-from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import cv2
@@ -20,21 +19,8 @@ from numpy.typing import NDArray
 
 from alba.config.backends import RegionsOptions
 from alba.masks import iou_matrix
+from alba.proposals.protocol import Proposals
 from alba.proposals.regions.backend import RegionsBackend
-
-
-@dataclass(frozen=True)
-class FrameFigures:
-    """Figures of one frame, J in [0, 1], times in seconds."""
-
-    best: float
-    greedy: float
-    best_first: float
-    recall: float
-    top: float
-    count: float
-    seconds: float
-    flow_seconds: float
 
 
 def sequences(root: Path, split: str) -> list[str]:
@@ -84,24 +70,27 @@ def flow_around(paths: list[Path], t: int) -> list[NDArray[np.float32]]:
     return [-backward if forward is None else forward, -forward if backward is None else backward]
 
 
-def measure_frame(backend: RegionsBackend, paths: list[Path], truths: Path, t: int) -> FrameFigures:
+def propose(backend: RegionsBackend, paths: list[Path], t: int) -> tuple[Proposals, tuple[float, float]]:
+    """Proposals of frame `t`; processor seconds that they took, and that the flow took."""
     frame = cv2.cvtColor(cv2.imread(str(paths[t])), cv2.COLOR_BGR2RGB)
-    truth = cv2.imread(str(truths / f"{paths[t].stem}.png"), cv2.IMREAD_GRAYSCALE) > 0
     begun = time.process_time()
     flow = flow_around(paths, t)
     flowed = time.process_time()
     proposals = backend.propose(frame, *flow)
-    done = time.process_time()
+    return proposals, (time.process_time() - flowed, flowed - begun)
+
+
+def figures_of(proposals: Proposals, annotation: Path) -> tuple[float, ...]:
+    """The columns of the table but the times, in their order."""
+    truth = cv2.imread(str(annotation), cv2.IMREAD_GRAYSCALE) > 0
     overlaps = iou_matrix(proposals.masks, truth[None])[:, 0] if len(proposals) else np.zeros(1)
-    return FrameFigures(
+    return (
         float(overlaps.max()),
         greedy_union(proposals.masks, truth),
         best_first_union(proposals.masks, truth),
         float(overlaps.max() > 0.5),
         float(overlaps[0]),
         len(proposals),
-        done - flowed,
-        flowed - begun,
     )
 
 
@@ -109,7 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--split", default="val", choices=("train", "val"))
-    parser.add_argument("--stride", type=int, default=8)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="names of sequences")
     parser.add_argument("--max-proposals", type=int, default=RegionsOptions().max_proposals)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -117,12 +107,16 @@ def main() -> None:
     header = ("best", "greedy", "bestfirst", "recall.5", "top", "number", "s/frame", "s/flow")
     print(f"{'sequence':20s}" + "".join(f"{name:>10s}" for name in header))
     rows = []
-    for name in sequences(options.root, options.split):
+    for name in options.only or sequences(options.root, options.split):
         paths = sorted((options.root / "JPEGImages/480p" / name).glob("*.jpg"))
         truths = options.root / "Annotations/480p" / name
-        # DAVIS 2016 scores neither the first nor the last frame.
-        frames = range(max(1, options.stride // 2), len(paths) - 1, options.stride)
-        figures = [astuple(measure_frame(backend, paths, truths, t)) for t in frames]
+        backend.begin_video()
+        figures = []
+        for t in range(len(paths) - 1):  # all of them, since the backend remembers
+            proposals, times = propose(backend, paths, t)
+            # DAVIS 2016 scores neither the first nor the last frame.
+            if t > 0 and t % options.stride == 0:
+                figures.append((*figures_of(proposals, truths / f"{paths[t].stem}.png"), *times))
         rows.append(np.mean(figures, 0))
         print(f"{name:20s}" + "".join(f"{value:10.3f}" for value in rows[-1]), flush=True)
     print(f"{'mean':20s}" + "".join(f"{value:10.3f}" for value in np.mean(rows, 0)))

@@ -44,6 +44,10 @@ class ProposalBackend(Protocol):
         """D names; backends whose features are learned number them."""
         ...
 
+    def begin_video(self) -> None:
+        """Frames of another video follow, in order: forget what was seen."""
+        ...
+
     def propose(
         self,
         frame: NDArray[np.uint8],

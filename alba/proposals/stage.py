@@ -61,6 +61,7 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     """
     flow_store = _open_flow(flow, video, settings.backend) if settings.uses_flow else None
     backend = load_backend(settings)
+    backend.begin_video()
     with StoreWriter(
         output, PROPOSALS, video.size, _provenance(video, settings, backend, flow_store)
     ) as store:

@@ -69,6 +69,9 @@ class TorchvisionBackend:
             "weights": None if weights is None else weights_record(weights),
         }
 
+    def begin_video(self) -> None:
+        """Nothing is kept from frame to frame."""
+
     def propose(
         self,
         frame: NDArray[np.uint8],

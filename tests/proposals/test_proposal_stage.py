@@ -27,6 +27,9 @@ class Painter:
     def __init__(self) -> None:
         self.flows: list[np.ndarray | None] = []
 
+    def begin_video(self) -> None:
+        self.flows.clear()
+
     def propose(self, frame, flow_forward, flow_backward) -> Proposals:
         t = round(int(frame[0, 0, 0]) / 40)
         self.flows.append(flow_forward)

@@ -19,6 +19,11 @@ STATIC = (slice(50, 90), slice(160, 210))
 BACKEND: ProposalBackend = RegionsBackend(RegionsOptions())
 
 
+def propose_first(frame, forward, backward, **options):
+    """Proposals of a video's first frame."""
+    return RegionsBackend(RegionsOptions(**options)).propose(frame, forward, backward)
+
+
 def texture(size, seed, mean, coarse=6):
     noise = np.random.default_rng(seed).normal(0, 1, (size[0] // coarse + 2, size[1] // coarse + 2, 3))
     smooth = cv2.resize(noise, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
@@ -44,7 +49,7 @@ def mask_of(region):
 
 @pytest.fixture(scope="module")
 def found():
-    return BACKEND.propose(*scene())
+    return propose_first(*scene())
 
 
 def test_moving_square_is_among_the_first(found):
@@ -62,7 +67,7 @@ def test_static_square_of_the_same_look_scores_lower(found):
 def test_a_pair_of_moving_squares_is_found_one_by_one():
     frame, flow, _ = scene()
     flow[(slice(None), *STATIC)] += np.array([-3.0, 2.0])[:, None, None]
-    found = BACKEND.propose(frame, flow, -flow)
+    found = propose_first(frame, flow, -flow)
     for region in (SQUARE, STATIC):
         assert iou_matrix(found.masks, mask_of(region)[None]).max() > 0.7
 
@@ -70,7 +75,7 @@ def test_a_pair_of_moving_squares_is_found_one_by_one():
 def test_one_direction_of_flow_is_enough():
     frame, flow, _ = scene()
     for flows in ((flow, None), (None, -flow)):
-        found = BACKEND.propose(frame, *flows)
+        found = propose_first(frame, *flows)
         assert iou_matrix(found.masks[:3], mask_of(SQUARE)[None]).max() > 0.7
 
 
@@ -96,23 +101,39 @@ def test_boxes_are_tight(found):
 
 def test_no_two_proposals_overlap_more_than_allowed():
     frame, *flows = scene()
-    found = RegionsBackend(RegionsOptions(nms_iou=0.6)).propose(frame, *flows)
+    found = propose_first(frame, *flows, nms_iou=0.6)
     overlaps = iou_matrix(found.masks, found.masks) - np.eye(len(found))
     assert overlaps.max() <= 0.6
 
 
 def test_most_proposals_is_kept():
     frame, *flows = scene()
-    some = RegionsBackend(RegionsOptions(max_proposals=5)).propose(frame, *flows)
+    some = propose_first(frame, *flows, max_proposals=5)
     assert len(some) == 5
-    np.testing.assert_array_equal(some.scores, BACKEND.propose(frame, *flows).scores[:5])
+    np.testing.assert_array_equal(some.scores, propose_first(frame, *flows).scores[:5])
 
 
 def test_same_input_same_proposals(found):
     cv2.setRNGSeed(7)
-    again = RegionsBackend(RegionsOptions()).propose(*scene())
+    again = propose_first(*scene())
     for one, other in zip(astuple(found), astuple(again), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_object_of_the_background_s_look_is_remembered_when_it_rests():
+    frame, flow, back = scene()
+    frame[:] = texture(SIZE, 0, (90, 120, 80))
+    still = np.zeros_like(flow)
+    backend = RegionsBackend(RegionsOptions())
+    moving = backend.propose(frame, flow, back)
+    remembered = backend.propose(frame, still, still)
+    best = [
+        iou_matrix(found.masks, mask_of(SQUARE)[None]).max()
+        for found in (moving, remembered, propose_first(frame, still, still))
+    ]
+    assert best[0] > 0.7
+    assert best[1] > 0.7
+    assert best[2] < 0.5
 
 
 def test_camera_motion_alone_leaves_no_residual():
@@ -125,7 +146,7 @@ def test_camera_motion_alone_leaves_no_residual():
 def test_features_recognise_a_square_after_it_moved(found):
     frame, flow, back = scene()
     shift = 6
-    later = BACKEND.propose(
+    later = propose_first(
         *(np.roll(a, shift, axis=-1 if a.ndim == 3 and a.shape[0] == 2 else 1) for a in (frame, flow, back))
     )
     names = BACKEND.feature_names
@@ -154,14 +175,14 @@ def test_any_frame_gives_a_valid_answer(height, width, seed, flow_scale, flat):
     flow = None
     if flow_scale is not None:
         flow = generator.normal(0, 1, (2, height, width)).astype(np.float32) * np.float32(flow_scale)
-    found = BACKEND.propose(frame, flow, flow)
+    found = propose_first(frame, flow, flow)
     check(found, (height, width))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (700, 3), (600, 900)])
 def test_odd_sizes(size):
     frame = texture((max(size[0], 8), max(size[1], 8)), 3, (128, 128, 128))[: size[0], : size[1]]
-    check(BACKEND.propose(np.ascontiguousarray(frame), None, None), size)
+    check(propose_first(np.ascontiguousarray(frame), None, None), size)
 
 
 def check(found: Proposals, size):

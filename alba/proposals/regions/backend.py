@@ -9,6 +9,7 @@ from alba.proposals.protocol import Proposals
 from alba.proposals.regions.candidates import adjacent_pairs, distance_from_border, level_sets
 from alba.proposals.regions.features import FEATURE_NAMES, proposal_features
 from alba.proposals.regions.frame import WorkFrame, reduce_frame
+from alba.proposals.regions.memory import Memory, Recollection
 from alba.proposals.regions.motion import Motion, relative, residual_motion
 from alba.proposals.regions.ranking import Evidence, Scorer, score_candidates
 from alba.proposals.regions.relabel import relabel
@@ -19,6 +20,8 @@ from alba.proposals.regions.tree import tree_nodes
 _SMALLEST, _LARGEST = 4e-4, 0.7  # shares of the frame that a proposal may cover
 _SURVIVORS = 150  # candidates that go on to the next round
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
+_RECALLED_LEVELS = (0.3, 0.5, 0.7)
+_REMEMBERED = 8  # proposals that the next frame is told of
 _TREE_WEIGHTS = (
     (0.5, 4.0),
     (1.0, 1.0),
@@ -26,7 +29,9 @@ _TREE_WEIGHTS = (
 
 
 class RegionsBackend:
-    """Weight-free proposals; the same frame and flow always give the same proposals.
+    """Weight-free proposals; the same frames and flow always give the same proposals.
+
+    It looks back: what moved in earlier frames of the video is still proposed when it rests.
 
     Parameters
     ----------
@@ -35,6 +40,7 @@ class RegionsBackend:
 
     def __init__(self, options: RegionsOptions) -> None:
         self._options = options
+        self.begin_video()
 
     @property
     def num_features(self) -> int:
@@ -45,6 +51,10 @@ class RegionsBackend:
     def feature_names(self) -> tuple[str, ...]:
         """One name per feature."""
         return FEATURE_NAMES
+
+    def begin_video(self) -> None:
+        """Forget the frames so far."""
+        self._memory = Memory()
 
     def propose(
         self,
@@ -57,20 +67,28 @@ class RegionsBackend:
         work = reduce_frame(frame, flow_forward, flow_backward)
         motion = residual_motion(work)
         superpixels = find_superpixels(work.lab, motion.residual)
-        evidence = gather_evidence(superpixels, work, motion)
-        members, scores = find_candidates(superpixels, evidence)
+        recalled = self._memory.recall(superpixels, work.backward)
+        evidence = gather_evidence(superpixels, work, motion, recalled)
+        pool = find_candidates(superpixels, evidence)
+        self._memory.keep(superpixels, *pool.best(_REMEMBERED), pool.consensus())
         kept = suppress(
-            members, superpixels.areas, scores, self._options.nms_iou, self._options.max_proposals
+            pool.members,
+            superpixels.areas,
+            pool.scores,
+            self._options.nms_iou,
+            self._options.max_proposals,
         )
         masks = np.zeros((len(kept), *size), bool)
-        for mask, candidate in zip(masks, kept, strict=True):
-            mask[:] = upsample(superpixels.labels, members[candidate], size)
-        features = proposal_features(superpixels, evidence, work, members[kept])
-        return Proposals(masks, mask_boxes(masks), scores[kept], features)
+        for mask, member in zip(masks, pool.members[kept], strict=True):
+            mask[:] = upsample(superpixels.labels, member, size)
+        features = proposal_features(superpixels, evidence, work, pool.members[kept])
+        return Proposals(masks, mask_boxes(masks), pool.scores[kept], features)
 
 
-def gather_evidence(superpixels: Superpixels, work: WorkFrame, motion: Motion) -> Evidence:
-    """Means of colour and motion in every superpixel."""
+def gather_evidence(
+    superpixels: Superpixels, work: WorkFrame, motion: Motion, recalled: Recollection
+) -> Evidence:
+    """Means of colour and motion in every superpixel, and what the past says of it."""
     planar, epipolar = relative(motion.planar), relative(motion.epipolar)
     length = np.linalg.norm(motion.residual, axis=-1)
     direction = motion.residual * (relative(length) / np.maximum(length, 1e-6))[..., None]
@@ -84,42 +102,40 @@ def gather_evidence(superpixels: Superpixels, work: WorkFrame, motion: Motion) -
         superpixels.mean(planar),
         superpixels.mean(epipolar),
         distance_from_border(superpixels, steps),
+        recalled,
     )
 
 
-def find_candidates(
-    superpixels: Superpixels,
-    evidence: Evidence,
-    score: Scorer = score_candidates,
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """All families, ranked.
-
-    Returns
-    -------
-    members : (N, S) bool
-    scores : (N,) float32
-    """
+def find_candidates(superpixels: Superpixels, evidence: Evidence, score: Scorer = score_candidates) -> "Pool":
+    """Candidates of all families, ranked and without near-duplicates."""
     total = float(superpixels.areas.sum())
     smallest, largest = _SMALLEST * total, _LARGEST * total
     pool = Pool(superpixels, evidence, score, smallest, largest)
     if len(superpixels) == 1:
-        return pool.members, pool.scores
-    maps = [evidence.planar, evidence.epipolar, evidence.distance]
-    found = [level_sets(superpixels, values, _LEVELS, smallest) for values in maps]
+        return pool
+    recalled = evidence.recalled
+    maps = np.stack([evidence.planar, evidence.epipolar, evidence.distance])
+    found = [
+        level_sets(superpixels, maps, _LEVELS, smallest),
+        level_sets(superpixels, recalled.consensus[None], _RECALLED_LEVELS, smallest),
+        recalled.coverage > 0.5,
+    ]
     for colour, motion in _TREE_WEIGHTS:
         means = np.concatenate([evidence.lab * (colour / 50), evidence.velocity * motion], 1)
         found.append(tree_nodes(superpixels, means.astype(np.float32), smallest, largest))
     pool.add(np.concatenate(found))
     pool.thin(_SURVIVORS)
-    pairs = adjacent_pairs(superpixels, pool.best(40), 80)
-    guess = np.stack([*maps, pool.consensus(), *pool.best(12).astype(np.float32)], 1)
+    pairs = adjacent_pairs(superpixels, pool.best(40)[0], 80)
+    consensus = pool.consensus()[None]
+    guesses = [maps, consensus, pool.best(12)[0], recalled.consensus[None], recalled.coverage]
+    guess = np.concatenate(guesses).astype(np.float32).T
     prior = np.clip(3 * (2 * guess - 1), -1.5, 1.5).astype(np.float32)
     soft = relabel(superpixels, evidence.lab, guess, prior)
-    again = [level_sets(superpixels, column, (0.5,), smallest) for column in soft.T]
-    again.append(level_sets(superpixels, guess[:, len(maps)], _LEVELS, smallest))
-    pool.add(np.concatenate([pairs, *again]))
+    again = level_sets(superpixels, soft.T, (0.5,), smallest)
+    agreed = level_sets(superpixels, consensus, _LEVELS, smallest)
+    pool.add(np.concatenate([pairs, again, agreed]))
     pool.thin(_SURVIVORS)
-    return pool.members, pool.scores
+    return pool
 
 
 class Pool:
@@ -153,10 +169,10 @@ class Pool:
         kept = suppress(self.members, self._superpixels.areas, self.scores, 0.95, most)
         self.members, self.scores = self.members[kept], self.scores[kept]
 
-    def best(self, count: int) -> NDArray[np.bool_]:
-        """The best distinct candidates, (N, S) bool."""
+    def best(self, count: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """The best distinct candidates, (N, S) bool, and their scores, (N,) float32."""
         kept = suppress(self.members, self._superpixels.areas, self.scores, 0.7, count)
-        return self.members[kept]
+        return self.members[kept], self.scores[kept]
 
     def consensus(self) -> NDArray[np.float32]:
         """Share of the scores that hold each superpixel, (S,) float32 in [0, 1]."""

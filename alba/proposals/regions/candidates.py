@@ -5,16 +5,18 @@ Every function returns (N, S) bool. Diversity of families helps more than the be
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from alba.proposals.regions.superpixels import Superpixels
 
 _PIECES = 6  # of each level, the largest
+_LARGEST_HOLE = 0.3  # of the set around it
 
 
 def level_sets(
     superpixels: Superpixels,
-    values: NDArray[np.float32],
+    maps: NDArray[np.float32],
     thresholds: tuple[float, ...],
     smallest: float,
 ) -> NDArray[np.bool_]:
@@ -23,40 +25,59 @@ def level_sets(
     Parameters
     ----------
     superpixels : Superpixels
-    values : (S,) float32
+    maps : (M, S) float32
     thresholds : tuple of float
     smallest : float
         Area in pixels below which a piece is left out.
     """
-    sets = []
-    for threshold in thresholds:
-        level = values > threshold
-        pieces = connected_pieces(superpixels, level, smallest)[:_PIECES]
-        filled = [fill_holes(superpixels, piece) for piece in pieces]
-        sets += [level[None], pieces, np.array(filled, bool).reshape(-1, len(superpixels))]
-    return np.concatenate(sets)
+    levels = (maps[:, None] > np.array(thresholds, np.float32)[:, None]).reshape(-1, len(superpixels))
+    pieces = largest_pieces(superpixels, levels, smallest)
+    return np.concatenate([levels, pieces, fill_holes(superpixels, pieces)])
 
 
-def connected_pieces(
-    superpixels: Superpixels, level: NDArray[np.bool_], smallest: float = 0.0
+def largest_pieces(
+    superpixels: Superpixels, members: NDArray[np.bool_], smallest: float
 ) -> NDArray[np.bool_]:
-    """Connected pieces of one set with more than `smallest` pixels, the largest first."""
+    """Connected pieces of each set that have more than `smallest` pixels, at most six of a set."""
+    piece, owner = _connected_pieces(superpixels, members)
+    areas = np.bincount(piece.ravel(), (members * superpixels.areas).ravel(), len(owner))
+    order = np.lexsort((-areas, owner))
+    rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
+    chosen = order[(rank < _PIECES) & (areas[order] > smallest)]
+    return (piece[owner[chosen]] == chosen[:, None]) & members[owner[chosen]]
+
+
+def fill_holes(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add to each set every enclosed piece of its outside that is much smaller than the set itself."""
+    outside = ~members
+    piece, owner = _connected_pieces(superpixels, outside)
+    areas = np.bincount(piece.ravel(), (outside * superpixels.areas).ravel(), len(owner))
+    ends = np.bincount(piece.ravel(), (outside & superpixels.on_border).ravel(), len(owner)) > 0
+    holes = (areas < _LARGEST_HOLE * (members @ superpixels.areas)[owner]) & ~ends
+    return members | (holes[piece] & outside)
+
+
+def _connected_pieces(
+    superpixels: Superpixels, members: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Pieces of K sets at once.
+
+    Returns
+    -------
+    piece : (K, S) int32
+        Piece of every superpixel of every set; what is not in a set is a piece of its own.
+    owner : (P,) intp
+        Set of every piece.
+    """
     low, high = superpixels.edges.T
-    inside = (level[low] & level[high]).astype(np.float32)
-    graph = superpixels.graph(inside)
-    graph.eliminate_zeros()
-    _, piece = connected_components(graph, directed=False)
-    areas = np.bincount(piece, superpixels.areas * level)
-    largest = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas > smallest)]
-    return (piece[None] == largest[:, None]) & level
-
-
-def fill_holes(superpixels: Superpixels, member: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Add every enclosed piece of the outside that is smaller than the set itself."""
-    outside = connected_pieces(superpixels, ~member)
-    areas = outside @ superpixels.areas
-    holes = (areas < 0.3 * superpixels.areas[member].sum()) & ~(outside & superpixels.on_border).any(1)
-    return member | outside[holes].any(0)
+    which, edge = np.nonzero(members[:, low] & members[:, high])
+    first = which * len(superpixels)
+    ends = first + low[edge], first + high[edge]
+    graph = coo_array((np.ones(len(edge), np.int8), ends), (members.size, members.size))
+    num_pieces, flat = connected_components(graph.tocsr(), directed=False)
+    owner = np.empty(num_pieces, np.intp)
+    owner[flat] = np.repeat(np.arange(len(members)), len(superpixels))
+    return flat.reshape(members.shape), owner
 
 
 def distance_from_border(superpixels: Superpixels, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alba.proposals.regions.memory import Recollection
 from alba.proposals.regions.superpixels import Superpixels
 
 COEFFICIENTS = {
@@ -55,6 +56,8 @@ class Evidence:
         Its direction, with the length squeezed into [0, 1) against the frame's own motion.
     planar, epipolar, distance : (S,) float32 in [0, 1]
         Residual motions against the frame's own, and the geodesic distance from the border.
+    recalled : Recollection
+        What the frames before held.
     """
 
     lab: NDArray[np.float32]
@@ -63,6 +66,7 @@ class Evidence:
     planar: NDArray[np.float32]
     epipolar: NDArray[np.float32]
     distance: NDArray[np.float32]
+    recalled: Recollection
 
 
 def candidate_cues(
