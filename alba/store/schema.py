@@ -1,12 +1,22 @@
-"""What each kind of store holds: arrays, named axes, dtypes, units."""
+"""What each kind of store holds: arrays, named axes, dtypes, units, and how they are compressed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from zarr.abc.codec import BytesBytesCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 
 FLOW_STEP = 1 / 32
 """Flow is kept as int16 multiples of this many pixels: error at most 1/64, range +-1024 pixels."""
 
 _KIB = 1024
+
+# Chosen by measurement on DAVIS (docs/experiments.md, "Stores"): bits and label maps repeat themselves
+# from one mask or frame to the next, farther apart than Blosc's blocks are long; the low bytes of
+# flow are noise, the high bytes are not.
+_NUMBERS = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
+_FLOW = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+_REPETITIVE = ZstdCodec(level=9)
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,7 @@ class ArraySpec:
     units : str
     chunk_bytes : int
         Rows of the first axis go into one chunk until it holds about this many bytes.
-    shuffle : str
-        Blosc filter: "bitshuffle" for numbers, "noshuffle" for bits and label maps.
+    compressor : codec of Zarr
     attributes : mapping
         Further attributes of the Zarr array.
     """
@@ -34,8 +43,20 @@ class ArraySpec:
     description: str
     units: str = "1"
     chunk_bytes: int = 256 * _KIB
-    shuffle: str = "bitshuffle"
+    compressor: BytesBytesCodec = _NUMBERS
     attributes: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def decoded_axes(self) -> tuple[str, ...]:
+        """Names of the axes once bits are pixels."""
+        return tuple("column" if axis == "packed_column" else axis for axis in self.axes)
+
+    @property
+    def decoded_dtype(self) -> str:
+        """Dtype once bits are pixels and steps are units."""
+        if self.decoded_axes != self.axes:
+            return "bool"
+        return "float32" if "scale_factor" in self.attributes else self.dtype
 
 
 @dataclass(frozen=True)
@@ -52,13 +73,14 @@ _FLOW_FIELD = {
     "dtype": "int16",
     "units": "pixel",
     "chunk_bytes": 4096 * _KIB,
+    "compressor": _FLOW,
     "attributes": {"scale_factor": FLOW_STEP},
 }
 _PER_FRAME_MAP = {
     "axes": ("frame", "row", "column"),
     "dtype": "uint8",
     "chunk_bytes": 4096 * _KIB,
-    "shuffle": "noshuffle",
+    "compressor": _REPETITIVE,
 }
 _FRAME_OFFSETS = ArraySpec(
     ("frame_edge",),
@@ -90,8 +112,8 @@ PROPOSALS = StoreSchema(
             ("proposal", "row", "packed_column"),
             "uint8",
             "masks as bits, leftmost pixel in the highest bit; a frame's by falling score",
-            chunk_bytes=512 * _KIB,
-            shuffle="noshuffle",
+            chunk_bytes=2048 * _KIB,
+            compressor=_REPETITIVE,
         ),
         "boxes": ArraySpec(
             ("proposal", "corner"), "float32", "x0, y0, x1, y1, upper ends exclusive", "pixel"
