@@ -1,13 +1,13 @@
 """Size and speed of the stores against COCO RLE JSON and compressed npz, on the same proposals, in one run.
 
-    python benchmarks/stores.py [--davis ROOT --videos bear bmx-bumps]
+    python benchmarks/stores.py [PROPOSALS.zarr FLOW.zarr ...]
 
-Makes flow (`dis`) and proposals (`regions`) of two `sprites` videos, or of some videos of DAVIS (official
-layout; about a minute each), and prints for the masks in every form: bytes per frame; milliseconds per
-frame to write; milliseconds to get the masks of one frame from the file (open, parse and decode what is needed), and
-from a store that is open or a JSON that is parsed. Ratios are to the store. For flow: bytes per frame in both
-directions, the share of float32, the largest error, milliseconds to write and to read a frame. RLE masks are
-taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
+Measures the stores that are named (`alba propose` and `alba flow` make them), or those of two videos of
+`sprites`, made on the spot. For proposals it prints in every form of the masks: bytes per frame;
+milliseconds per frame to write; milliseconds to get the masks of one frame from the file (open, parse and
+decode what is needed), and from a store that is open or a JSON that is parsed. Ratios are to the store. For
+flow: bytes per frame in both directions, their share of float32, milliseconds to write and to read a frame.
+RLE masks are taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
 """
 
 import argparse
@@ -21,20 +21,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 import alba.store
 from alba.config import DatasetSettings, FlowSettings, ProposalSettings, SpritesSettings
-from alba.datasets import Video, open_video
+from alba.datasets import open_video
 from alba.datasets.sprites import write_sprites
-from alba.flow.stage import compute_flow, to_steps
+from alba.flow.stage import compute_flow
 from alba.masks import unpack_masks
 from alba.proposals.stage import compute_proposals
-from alba.store import FlowStore, ProposalStore, StoreWriter
-from alba.store.schema import FLOW_STEP
+from alba.store import FlowStore, ProposalStore, Store, StoreWriter
 
 SAMPLED = 8
 """Frames whose reading is timed."""
@@ -73,7 +71,7 @@ def bytes_under(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def write_again(store: alba.store.Store, arrays: dict[str, NDArray[Any]], path: Path) -> None:
+def write_again(store: Store, arrays: dict[str, NDArray[Any]], path: Path) -> None:
     """Write a store's arrays frame by frame, as a stage does."""
     with StoreWriter(path, store.schema, store.size, {}) as writer:
         for name, values in arrays.items():
@@ -167,64 +165,52 @@ def report_masks(store: ProposalStore, folder: Path) -> None:
     print(f"  the whole store: {whole:.0f} bytes a frame; the mask of one proposal: {one:.2f} ms")
 
 
-def rounding_error(video: Video) -> float:
-    """Largest difference in pixels between the flow of the first frame and what a store keeps of it."""
-    first, second = (cv2.cvtColor(video.frame(t), cv2.COLOR_RGB2GRAY) for t in (0, 1))
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)
-    return float(np.abs(to_steps(flow) * FLOW_STEP - flow).max())
-
-
-def report_flow(store: FlowStore, video: Video, folder: Path) -> None:
+def report_flow(store: FlowStore, folder: Path) -> None:
     arrays = {name: store[name][:] for name in store.schema.arrays}
-    path = folder / "again-flow.zarr"
+    path = folder / "again.zarr"
     written = milliseconds(lambda: write_again(store, arrays, path), 2) / len(store)
     size = bytes_under(path) / len(store)
     float32 = 2 * 2 * 4 * store.size[0] * store.size[1]
-    print(f"  flow, both directions: {size:.0f} bytes a frame, {size / float32:.3f} of float32; ", end="")
-    print(f"largest error {rounding_error(video):.4f} pixel; write {written:.1f} ms, ", end="")
-    print(f"read one direction {per_frame(store.forward, len(store)):.2f} ms a frame")
+    print(f"  both directions: {size:.0f} bytes a frame, {size / float32:.3f} of float32; ", end="")
+    print(f"write {written:.1f} ms, read one direction {per_frame(store.forward, len(store)):.2f} ms a frame")
 
 
-def report(video: Video, folder: Path) -> None:
-    flow, proposals = folder / "flow" / "video.zarr", folder / "proposals" / "video.zarr"
-    compute_flow(video, FlowSettings(), flow)
-    compute_proposals(video, ProposalSettings(), flow, proposals)
-    store, flow_store = alba.store.open(proposals), alba.store.open(flow)
-    assert isinstance(store, ProposalStore)
-    assert isinstance(flow_store, FlowStore)
-    height, width = video.size
-    count = store.offsets[-1] / len(video)
-    print(f"{video.name}: {len(video)} frames of {height} x {width}, {count:.1f} proposals a frame")
-    report_masks(store, folder)
-    report_flow(flow_store, video, folder)
+def report(path: Path) -> None:
+    store = alba.store.open(path)
+    height, width = store.size
+    print(f"{store.schema_name} of {path.stem}: {len(store)} frames of {height} x {width}", end="")
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(store, ProposalStore):
+            print(f", {store.offsets[-1] / len(store):.1f} proposals a frame")
+            report_masks(store, Path(folder))
+        elif isinstance(store, FlowStore):
+            print()
+            report_flow(store, Path(folder))
+        else:
+            print(": nothing to compare")
 
 
-def sprites(folder: Path) -> list[Video]:
+def make_sprites(root: Path) -> list[Path]:
+    """Proposals and flow of two videos of the embedded data set."""
     settings = SpritesSettings(num_train=1, num_val=2)
-    write_sprites(settings, folder / "sprites")
-    return [
-        open_video(DatasetSettings(root=str(folder / "sprites")), name)
-        for name in settings.video_names("val")
-    ]
-
-
-def davis(root: Path, names: list[str], num_frames: int | None) -> list[Video]:
-    folders = [root / "JPEGImages/480p" / name for name in names]
-    return [Video(path.name, tuple(sorted(path.glob("*.jpg"))[:num_frames])) for path in folders]
+    write_sprites(settings, root / "sprites")
+    paths = []
+    for name in settings.video_names("val"):
+        video = open_video(DatasetSettings(root=str(root / "sprites")), name)
+        flow, proposals = root / "flow" / f"{name}.zarr", root / "proposals" / f"{name}.zarr"
+        compute_flow(video, FlowSettings(), flow)
+        compute_proposals(video, ProposalSettings(), flow, proposals)
+        paths += [proposals, flow]
+    return paths
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--davis", type=Path, metavar="ROOT")
-    parser.add_argument("--videos", nargs="+", default=["bear", "bmx-bumps"])
-    parser.add_argument("--frames", type=int, help="only so many frames of each video of DAVIS")
+    parser.add_argument("stores", nargs="*", type=Path)
     options = parser.parse_args()
-    cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        videos = davis(options.davis, options.videos, options.frames) if options.davis else sprites(folder)
-        for video in videos:
-            report(video, folder / video.name)
+    with tempfile.TemporaryDirectory() as root:
+        for path in options.stores or make_sprites(Path(root)):
+            report(path)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Location:
             self._file_system()  # where the URL cannot be served, this says why
         try:
             inner = self._remote() if self.is_url else LocalStore(self.address, read_only=True)
-            return zarr.open_group(_WholeStore(inner), mode="r")
+            return zarr.open_group(_WholeStore(inner), mode="r", zarr_format=3, use_consolidated=False)
         except (GroupNotFoundError, FileNotFoundError, NotADirectoryError):
             raise StoreError(
                 f"{self} is missing or no Zarr group", "check the path, or let the workflow make the store"
@@ -116,7 +116,11 @@ class _WholeStore(WrapperStore[Any]):  # type: ignore[misc]  # zarr is not follo
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        value = await super().get(key, prototype, byte_range)
+        if isinstance(self._store, LocalStore):
+            # At once: LocalStore.get hands it to another thread, which takes longer than so short a read.
+            value = self._store.get_sync(key, prototype=prototype, byte_range=byte_range)
+        else:
+            value = await super().get(key, prototype, byte_range)
         if value is None and "/c/" in key:
             raise StoreError(f"{key} is missing from {self._store}", MAKE_AGAIN)
         return value

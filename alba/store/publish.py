@@ -223,7 +223,7 @@ class _Appender:
 
     def _create(self, group: zarr.Group, rows: NDArray[Any]) -> "zarr.Array[Any]":
         row_bytes = max(1, int(np.prod(rows.shape[1:])) * rows.dtype.itemsize)
-        chunk_rows = max(1, self.spec.chunk_bytes // row_bytes)
+        chunk_rows = max(1, min(self.spec.chunk_rows, self.spec.chunk_bytes // row_bytes))
         chunk = (chunk_rows, *(max(1, n) for n in rows.shape[1:]))
         shard_chunks = max(1, min(_SHARD_CHUNKS, _SHARD_BYTES // (chunk_rows * row_bytes)))
         return group.create_array(
@@ -231,7 +231,7 @@ class _Appender:
             shape=(0, *rows.shape[1:]),
             dtype=rows.dtype,
             chunks=chunk,
-            shards=(chunk_rows * shard_chunks, *chunk[1:]),
+            shards=(chunk_rows * shard_chunks, *chunk[1:]) if self.spec.sharded else None,
             compressors=self.spec.compressor,
             dimension_names=self.spec.axes,
             attributes={

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -233,13 +234,14 @@ class ProposalStore(Store):
 
     schema_name = "proposals"
 
-    def __init__(self, location: Location, group: zarr.Group, digest: str) -> None:
-        super().__init__(location, group, digest)
-        self.offsets: NDArray[np.int64] = self.read("frame_offsets")
-
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.offsets) - 1
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Proposals of frame t are rows offsets[t] up to offsets[t + 1], exclusive: (T + 1,)."""
+        return self.read("frame_offsets")
 
     def rows(self, t: int) -> slice:
         """Where the proposals of frame `t` stand on the proposal axis."""

@@ -31,8 +31,10 @@ class ArraySpec:
     dtype : str
     description : str
     units : str
-    chunk_bytes : int
-        Rows of the first axis go into one chunk until it holds about this many bytes.
+    chunk_bytes, chunk_rows : int
+        Rows of the first axis go into one chunk until it holds so many bytes or rows.
+    sharded : bool
+        Whether several chunks share a file, at the price of one more read, of the file's index.
     compressor : codec of Zarr
     attributes : mapping
         Further attributes of the Zarr array.
@@ -43,6 +45,8 @@ class ArraySpec:
     description: str
     units: str = "1"
     chunk_bytes: int = 256 * _KIB
+    chunk_rows: int = 64 * _KIB
+    sharded: bool = True
     compressor: BytesBytesCodec = _NUMBERS
     attributes: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -73,6 +77,7 @@ _FLOW_FIELD = {
     "dtype": "int16",
     "units": "pixel",
     "chunk_bytes": 4096 * _KIB,
+    "chunk_rows": 4,
     "compressor": _FLOW,
     "attributes": {"scale_factor": FLOW_STEP},
 }
@@ -80,12 +85,15 @@ _PER_FRAME_MAP = {
     "axes": ("frame", "row", "column"),
     "dtype": "uint8",
     "chunk_bytes": 4096 * _KIB,
+    "chunk_rows": 16,
     "compressor": _REPETITIVE,
 }
 _FRAME_OFFSETS = ArraySpec(
     ("frame_edge",),
     "int64",
     "proposals of frame t are frame_offsets[t] up to frame_offsets[t + 1], exclusive",
+    chunk_bytes=64 * _KIB,
+    sharded=False,  # read before anything else is
 )
 
 FLOW = StoreSchema(
@@ -113,6 +121,7 @@ PROPOSALS = StoreSchema(
             "uint8",
             "masks as bits, leftmost pixel in the highest bit; a frame's by falling score",
             chunk_bytes=2048 * _KIB,
+            chunk_rows=64,
             compressor=_REPETITIVE,
         ),
         "boxes": ArraySpec(

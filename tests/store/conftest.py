@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import fsspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -80,3 +81,13 @@ def written(tmp_path_factory):
 def own(tmp_path):
     """To be damaged."""
     return write_all(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def empty_memory():
+    """Nothing stays in fsspec's memory file system from one test to the next."""
+    yield
+    files = fsspec.filesystem("memory")
+    if files.exists("/"):
+        for path in files.ls("/", detail=False):
+            files.rm(path, recursive=True)

@@ -76,7 +76,6 @@ def test_from_a_url(written):
     files.put(str(written.path("flow").parent), "/xarray", recursive=True)
     dataset = alba.store.open_xarray("memory://xarray/bear.zarr")
     np.testing.assert_array_equal(dataset.backward[1:3], written.arrays["flow"]["backward"][1:3])
-    files.rm("/xarray", recursive=True)
 
 
 def test_xarray_alone_opens_flow_in_pixels(written):
