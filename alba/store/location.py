@@ -19,6 +19,8 @@ from alba.store.publish import ready_path
 MAKE_AGAIN = "let the workflow make it again, or copy it again from where it is whole"
 """What to do about a store that is not whole."""
 
+_CHECK_ADDRESS = "check the address, its storage_options, permissions and the connection"
+
 
 class Location:
     """The place of one store.
@@ -56,7 +58,9 @@ class Location:
             raise StoreError(
                 f"{self} is missing or no Zarr group", "check the path, or let the workflow make the store"
             ) from None
-        except Exception as error:  # file systems raise errors of their own; damaged JSON raises several
+        except StoreError:
+            raise
+        except Exception as error:  # damaged JSON raises several
             raise self._unreadable(error) from error
 
     def read_marker(self) -> dict[str, Any]:
@@ -85,7 +89,7 @@ class Location:
         if not self.is_url:
             return ready_path(Path(self.address)).read_bytes()
         files, path = self._file_system()
-        return files.cat_file(str(ready_path(Path(path))))
+        return files.cat_file(path.rstrip("/").removesuffix(".zarr") + ".ready.json")
 
     def _remote(self) -> FsspecStore:
         return FsspecStore.from_url(self.address, self.storage_options, read_only=True)
@@ -103,10 +107,9 @@ class Location:
         return files, path
 
     def _unreadable(self, error: Exception, what: str = "") -> StoreError:
-        reason = str(error).strip().splitlines()
         return StoreError(
-            f"{what}{self} cannot be read ({type(error).__name__}: {reason[0] if reason else ''})",
-            "check the address, its storage_options and permissions; " + MAKE_AGAIN,
+            f"{what}{self} cannot be read ({first_line(error)})",
+            f"{_CHECK_ADDRESS}; if it is damaged, {MAKE_AGAIN}",
         )
 
 
@@ -120,7 +123,24 @@ class _WholeStore(WrapperStore[Any]):  # type: ignore[misc]  # zarr is not follo
             # At once: LocalStore.get hands it to another thread, which takes longer than so short a read.
             value = self._store.get_sync(key, prototype=prototype, byte_range=byte_range)
         else:
-            value = await super().get(key, prototype, byte_range)
+            value = await self._get_remote(key, prototype, byte_range)
         if value is None and "/c/" in key:
             raise StoreError(f"{key} is missing from {self._store}", MAKE_AGAIN)
         return value
+
+    async def _get_remote(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
+    ) -> Buffer | None:
+        try:
+            return await super().get(key, prototype, byte_range)
+        except Exception as error:  # each file system has errors of its own for a lost connection
+            raise StoreError(
+                f"{key} of {self._store} cannot be read ({first_line(error)})",
+                _CHECK_ADDRESS,
+            ) from error
+
+
+def first_line(error: Exception) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

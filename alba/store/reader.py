@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alba.errors import StoreError
 from alba.masks import unpack_masks
-from alba.store.location import MAKE_AGAIN, Location
+from alba.store.location import MAKE_AGAIN, Location, first_line
 from alba.store.publish import content_digest
 from alba.store.schema import SCHEMAS, ArraySpec, StoreSchema
 
@@ -206,12 +206,7 @@ class Store:
         return stored
 
     def _damaged(self, name: str, error: Exception) -> StoreError:
-        reason = str(error).strip().splitlines()
-        return StoreError(
-            f"array {name} of {self.address} is damaged"
-            f" ({type(error).__name__}: {reason[0] if reason else 'no reason given'})",
-            MAKE_AGAIN,
-        )
+        return StoreError(f"array {name} of {self.address} is damaged ({first_line(error)})", MAKE_AGAIN)
 
 
 class FlowStore(Store):

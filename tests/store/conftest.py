@@ -1,6 +1,7 @@
 """One store of every kind, small, and what was written into it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -19,7 +20,7 @@ COUNTS = (3, 0, 2, 4)
 class Written:
     """Stores ``<kind>/bear.zarr`` under a folder, and the arrays that went in, decoded."""
 
-    root: "object"
+    root: Path
     arrays: dict[str, dict[str, NDArray]] = field(default_factory=dict)
 
     def path(self, kind):

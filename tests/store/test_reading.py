@@ -1,13 +1,17 @@
 """Every kind of store is read by array, frame, window and proposal, from a path or a URL, or by zarr."""
 
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
+from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import LocalStore
+from zarr.storage import FsspecStore, LocalStore
 
 import alba.store
 from alba.errors import StoreError
@@ -198,6 +202,57 @@ def test_addresses_that_lead_nowhere(address, problem, remedy):
     with pytest.raises(StoreError, match=problem) as caught:
         alba.store.open(address)
     assert remedy in caught.value.remedy
+
+
+class RangeHandler(SimpleHTTPRequestHandler):
+    """Serves files and parts of files, as any real server does."""
+
+    def do_GET(self):
+        path, asked = Path(self.translate_path(self.path)), self.headers.get("Range")
+        if asked is None or not path.is_file():
+            super().do_GET()
+            return
+        content = path.read_bytes()
+        first, last = asked.removeprefix("bytes=").split("-")
+        start = int(first) if first else len(content) - int(last)
+        stop = min(int(last) + 1, len(content)) if first and last else len(content)
+        self.send_response(206)
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[start:stop])
+
+    def log_message(self, *args):
+        pass
+
+
+def test_over_http(written):
+    pytest.importorskip("aiohttp")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=written.root))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        store = alba.store.open(f"http://127.0.0.1:{server.server_port}/proposals/bear.zarr")
+        np.testing.assert_array_equal(store.frame_masks(2), written.arrays["proposals"]["masks"][3:5])
+        store.verify()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_lost_connection_is_a_store_error(written, monkeypatch):
+    class ConnectionLostError(Exception):
+        pass
+
+    async def lose(*args, **kwargs):
+        raise ConnectionLostError("the server went away")
+
+    files = fsspec.filesystem("memory")
+    files.put(str(written.path("flow").parent), "/flow", recursive=True)
+    store = alba.store.open("memory://flow/bear.zarr")
+    monkeypatch.setattr(FsspecStore, "get", lose)
+    for ask in (lambda: store.frame(0), lambda: alba.store.open("memory://flow/bear.zarr")):
+        with pytest.raises(StoreError, match="ConnectionLostError: the server went away"):
+            ask()
 
 
 def test_a_file_system_that_is_not_installed_names_the_extra(monkeypatch):
