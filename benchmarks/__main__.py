@@ -3,4 +3,5 @@
 import runpy
 from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("evaluation.py")), run_name="__main__")
+for name in ("evaluation.py", "stores.py"):
+    runpy.run_path(str(Path(__file__).with_name(name)), run_name="__main__")

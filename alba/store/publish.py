@@ -17,14 +17,15 @@ from typing import Any, Self
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
 from alba import __version__
 from alba.errors import StoreError
 from alba.store.schema import ArraySpec, StoreSchema
 
-SHARD_CHUNKS = 16
-"""Chunks in one shard file."""
+_SHARD_CHUNKS = 16
+_SHARD_BYTES = 64 * 1024**2
+"""A shard file holds at most so many chunks and so many bytes before compression, but one chunk at least;
+the writer keeps one shard per array in memory."""
 
 
 def ready_path(path: Path) -> Path:
@@ -38,6 +39,11 @@ def make_ready(path: Path, content: Mapping[str, Any]) -> None:
     partial = marker.with_name(marker.name + ".partial")
     partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     partial.replace(marker)
+
+
+def content_digest(digests: Mapping[str, str]) -> str:
+    """Hash of everything a store holds, from the hashes of its arrays."""
+    return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()
 
 
 def remove_published(path: Path) -> None:
@@ -165,7 +171,7 @@ class StoreWriter:
             "schema": self.schema.name,
             "schema_version": self.schema.version,
             "shapes": shapes,
-            "digest": hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest(),
+            "digest": content_digest(digests),
         }
 
 
@@ -217,15 +223,16 @@ class _Appender:
 
     def _create(self, group: zarr.Group, rows: NDArray[Any]) -> "zarr.Array[Any]":
         row_bytes = max(1, int(np.prod(rows.shape[1:])) * rows.dtype.itemsize)
-        chunk_rows = max(1, self.spec.chunk_bytes // row_bytes)
+        chunk_rows = max(1, min(self.spec.chunk_rows, self.spec.chunk_bytes // row_bytes))
         chunk = (chunk_rows, *(max(1, n) for n in rows.shape[1:]))
+        shard_chunks = max(1, min(_SHARD_CHUNKS, _SHARD_BYTES // (chunk_rows * row_bytes)))
         return group.create_array(
             self.name,
             shape=(0, *rows.shape[1:]),
             dtype=rows.dtype,
             chunks=chunk,
-            shards=(chunk_rows * SHARD_CHUNKS, *chunk[1:]),
-            compressors=BloscCodec(cname="zstd", clevel=5, shuffle=self.spec.shuffle),
+            shards=(chunk_rows * shard_chunks, *chunk[1:]) if self.spec.sharded else None,
+            compressors=self.spec.compressor,
             dimension_names=self.spec.axes,
             attributes={
                 "units": self.spec.units,

@@ -1,12 +1,22 @@
-"""What each kind of store holds: arrays, named axes, dtypes, units."""
+"""What each kind of store holds: arrays, named axes, dtypes, units, and how they are compressed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from zarr.abc.codec import BytesBytesCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 
 FLOW_STEP = 1 / 32
 """Flow is kept as int16 multiples of this many pixels: error at most 1/64, range +-1024 pixels."""
 
 _KIB = 1024
+
+# Chosen by measurement on DAVIS (docs/experiments.md, "Stores"): bits and label maps repeat themselves
+# from one mask or frame to the next, farther apart than Blosc's blocks are long; the low bytes of
+# flow are noise, the high bytes are not.
+_NUMBERS = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
+_FLOW = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+_REPETITIVE = ZstdCodec(level=9)
 
 
 @dataclass(frozen=True)
@@ -21,10 +31,11 @@ class ArraySpec:
     dtype : str
     description : str
     units : str
-    chunk_bytes : int
-        Rows of the first axis go into one chunk until it holds about this many bytes.
-    shuffle : str
-        Blosc filter: "bitshuffle" for numbers, "noshuffle" for bits and label maps.
+    chunk_bytes, chunk_rows : int
+        Rows of the first axis go into one chunk until it holds so many bytes or rows.
+    sharded : bool
+        Whether several chunks share a file, at the price of one more read, of the file's index.
+    compressor : codec of Zarr
     attributes : mapping
         Further attributes of the Zarr array.
     """
@@ -34,8 +45,22 @@ class ArraySpec:
     description: str
     units: str = "1"
     chunk_bytes: int = 256 * _KIB
-    shuffle: str = "bitshuffle"
+    chunk_rows: int = 64 * _KIB
+    sharded: bool = True
+    compressor: BytesBytesCodec = _NUMBERS
     attributes: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def decoded_axes(self) -> tuple[str, ...]:
+        """Names of the axes once bits are pixels."""
+        return tuple("column" if axis == "packed_column" else axis for axis in self.axes)
+
+    @property
+    def decoded_dtype(self) -> str:
+        """Dtype once bits are pixels and steps are units."""
+        if self.decoded_axes != self.axes:
+            return "bool"
+        return "float32" if "scale_factor" in self.attributes else self.dtype
 
 
 @dataclass(frozen=True)
@@ -52,18 +77,23 @@ _FLOW_FIELD = {
     "dtype": "int16",
     "units": "pixel",
     "chunk_bytes": 4096 * _KIB,
+    "chunk_rows": 4,
+    "compressor": _FLOW,
     "attributes": {"scale_factor": FLOW_STEP},
 }
 _PER_FRAME_MAP = {
     "axes": ("frame", "row", "column"),
     "dtype": "uint8",
     "chunk_bytes": 4096 * _KIB,
-    "shuffle": "noshuffle",
+    "chunk_rows": 16,
+    "compressor": _REPETITIVE,
 }
 _FRAME_OFFSETS = ArraySpec(
     ("frame_edge",),
     "int64",
     "proposals of frame t are frame_offsets[t] up to frame_offsets[t + 1], exclusive",
+    chunk_bytes=64 * _KIB,
+    sharded=False,  # read before anything else is
 )
 
 FLOW = StoreSchema(
@@ -90,8 +120,9 @@ PROPOSALS = StoreSchema(
             ("proposal", "row", "packed_column"),
             "uint8",
             "masks as bits, leftmost pixel in the highest bit; a frame's by falling score",
-            chunk_bytes=512 * _KIB,
-            shuffle="noshuffle",
+            chunk_bytes=2048 * _KIB,
+            chunk_rows=64,
+            compressor=_REPETITIVE,
         ),
         "boxes": ArraySpec(
             ("proposal", "corner"), "float32", "x0, y0, x1, y1, upper ends exclusive", "pixel"

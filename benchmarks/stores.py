@@ -1,0 +1,217 @@
+"""Size and speed of the stores against COCO RLE JSON and compressed npz, on the same proposals, in one run.
+
+    python benchmarks/stores.py [PROPOSALS.zarr FLOW.zarr ...]
+
+Measures the stores that are named (`alba propose` and `alba flow` make them), or those of two videos of
+`sprites`, made on the spot. For proposals it prints in every form of the masks: bytes per frame;
+milliseconds per frame to write; milliseconds to get the masks of one frame from the file (open, parse and
+decode what is needed), and from a store that is open or a JSON that is parsed. Ratios are to the store. For
+flow: bytes per frame in both directions, their share of float32, milliseconds to write and to read a frame.
+RLE masks are taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
+"""
+
+import argparse
+import gzip
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+import alba.store
+from alba.config import DatasetSettings, FlowSettings, ProposalSettings, SpritesSettings
+from alba.datasets import open_video
+from alba.datasets.sprites import write_sprites
+from alba.flow.stage import compute_flow
+from alba.masks import unpack_masks
+from alba.proposals.stage import compute_proposals
+from alba.store import FlowStore, ProposalStore, Store, StoreWriter
+
+SAMPLED = 8
+"""Frames whose reading is timed."""
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Form:
+    """Masks of one video in one form; times in milliseconds per frame."""
+
+    name: str
+    bytes: float
+    write: float
+    from_file: float
+    opened: float | None
+
+
+def milliseconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Time of one call: the best of `repeats`, as other work on the machine only ever adds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times)
+
+
+def per_frame(read: Callable[[int], object], num_frames: int) -> float:
+    """Mean time to read one frame, over frames spread over the video."""
+    frames = np.unique(np.linspace(0, num_frames - 1, SAMPLED).astype(int)).tolist()
+    return float(np.mean([milliseconds(lambda t=t: read(t)) for t in frames]))
+
+
+def bytes_under(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def write_again(store: Store, arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    """Write a store's arrays frame by frame, as a stage does."""
+    with StoreWriter(path, store.schema, store.size, {}) as writer:
+        for name, values in arrays.items():
+            is_ragged = isinstance(store, ProposalStore) and store.schema.arrays[name].axes[0] == "proposal"
+            for start, stop in pairwise(store.offsets if is_ragged else range(len(values) + 1)):
+                writer.append(name, values[start:stop])
+
+
+def measure_store(store: ProposalStore, folder: Path) -> Form:
+    arrays = {name: store[name][:] for name in store.schema.arrays}
+    path = folder / "again.zarr"
+    written = milliseconds(lambda: write_again(store, arrays, path), 2) / len(store)
+
+    def from_file(t: int) -> None:
+        opened = alba.store.open(path)
+        assert isinstance(opened, ProposalStore)
+        opened.frame_masks(t)
+
+    return Form(
+        "store",
+        bytes_under(path / "masks") / len(store),
+        written,
+        per_frame(from_file, len(store)),
+        per_frame(store.frame_masks, len(store)),
+    )
+
+
+def encode_rle(store: ProposalStore, masks: NDArray[np.bool_]) -> str:
+    """The masks of every frame as COCO's compressed RLE, without a needless character."""
+    frames = []
+    for t in range(len(store)):
+        found = coco.encode(np.asfortranarray(masks[store.rows(t)].transpose(1, 2, 0)))
+        frames.append([{"size": rle["size"], "counts": rle["counts"].decode()} for rle in found])
+    return json.dumps(frames, separators=(",", ":"))
+
+
+def measure_rle(store: ProposalStore, masks: NDArray[np.bool_], folder: Path) -> Iterator[Form]:
+    plain, zipped = folder / "rle.json", folder / "rle.json.gz"
+    written = milliseconds(lambda: plain.write_text(encode_rle(store, masks)), 1) / len(store)
+    zipping = milliseconds(lambda: zipped.write_bytes(gzip.compress(plain.read_bytes())), 1) / len(store)
+    parsed = json.loads(plain.read_text())
+    num_frames = len(store)
+    yield Form(
+        "RLE JSON",
+        bytes_under(plain) / num_frames,
+        written,
+        per_frame(lambda t: coco.decode(json.loads(plain.read_bytes())[t]), num_frames),
+        per_frame(lambda t: coco.decode(parsed[t]), num_frames),
+    )
+    yield Form(
+        "RLE JSON, gzip",
+        bytes_under(zipped) / num_frames,
+        written + zipping,
+        per_frame(lambda t: coco.decode(json.loads(gzip.decompress(zipped.read_bytes()))[t]), num_frames),
+        None,
+    )
+
+
+def measure_npz(store: ProposalStore, masks: NDArray[np.bool_], folder: Path) -> Iterator[Form]:
+    bits, width = store["masks"][:], store.size[1]
+
+    def read_bits(t: int) -> None:
+        unpack_masks(np.load(folder / "bits.npz")["masks"][store.rows(t)], width)
+
+    def read_bool(t: int) -> None:
+        np.load(folder / "bool.npz")["masks"][store.rows(t)]
+
+    for name, values, read in (("bits", bits, read_bits), ("bool", masks, read_bool)):
+        path = folder / f"{name}.npz"
+        written = milliseconds(lambda p=path, v=values: np.savez_compressed(p, masks=v), 1) / len(store)
+        from_file = milliseconds(lambda r=read: r(0), 2)  # the whole array is read, whatever the frame
+        yield Form(f"npz of {name}", bytes_under(path) / len(store), written, from_file, None)
+
+
+def report_masks(store: ProposalStore, folder: Path) -> None:
+    masks = store.read("masks")
+    forms = [
+        measure_store(store, folder),
+        *measure_rle(store, masks, folder),
+        *measure_npz(store, masks, folder),
+    ]
+    ours = forms[0]
+    print(f"  {'masks':16s}{'bytes/frame':>12s}{'ratio':>7s}{'write ms':>10s}", end="")
+    print(f"{'from file ms':>14s}{'ratio':>7s}{'opened ms':>11s}{'ratio':>7s}")
+    for form in forms:
+        print(f"  {form.name:16s}{form.bytes:12.0f}{form.bytes / ours.bytes:7.2f}{form.write:10.1f}", end="")
+        print(f"{form.from_file:14.2f}{form.from_file / ours.from_file:7.1f}", end="")
+        print("" if form.opened is None else f"{form.opened:11.2f}{form.opened / ours.opened:7.1f}")
+    whole = bytes_under(folder / "again.zarr") / len(store)
+    one = milliseconds(lambda: store.proposal(store.offsets[-1] // 2, ["masks"]))
+    print(f"  the whole store: {whole:.0f} bytes a frame; the mask of one proposal: {one:.2f} ms")
+
+
+def report_flow(store: FlowStore, folder: Path) -> None:
+    arrays = {name: store[name][:] for name in store.schema.arrays}
+    path = folder / "again.zarr"
+    written = milliseconds(lambda: write_again(store, arrays, path), 2) / len(store)
+    size = bytes_under(path) / len(store)
+    float32 = 2 * 2 * 4 * store.size[0] * store.size[1]
+    print(f"  both directions: {size:.0f} bytes a frame, {size / float32:.3f} of float32; ", end="")
+    print(f"write {written:.1f} ms, read one direction {per_frame(store.forward, len(store)):.2f} ms a frame")
+
+
+def report(path: Path) -> None:
+    store = alba.store.open(path)
+    height, width = store.size
+    print(f"{store.schema_name} of {path.stem}: {len(store)} frames of {height} x {width}", end="")
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(store, ProposalStore):
+            print(f", {store.offsets[-1] / len(store):.1f} proposals a frame")
+            report_masks(store, Path(folder))
+        elif isinstance(store, FlowStore):
+            print()
+            report_flow(store, Path(folder))
+        else:
+            print(": nothing to compare")
+
+
+def make_sprites(root: Path) -> list[Path]:
+    """Proposals and flow of two videos of the embedded data set."""
+    settings = SpritesSettings(num_train=1, num_val=2)
+    write_sprites(settings, root / "sprites")
+    paths = []
+    for name in settings.video_names("val"):
+        video = open_video(DatasetSettings(root=str(root / "sprites")), name)
+        flow, proposals = root / "flow" / f"{name}.zarr", root / "proposals" / f"{name}.zarr"
+        compute_flow(video, FlowSettings(), flow)
+        compute_proposals(video, ProposalSettings(), flow, proposals)
+        paths += [proposals, flow]
+    return paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("stores", nargs="*", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        for path in options.stores or make_sprites(Path(root)):
+            report(path)
+
+
+if __name__ == "__main__":
+    main()
