@@ -31,7 +31,7 @@ _TREE_WEIGHTS = (
 class RegionsBackend:
     """Weight-free proposals; the same frames and flow always give the same proposals.
 
-    It looks back: what moved in earlier frames of the video is still proposed when it rests.
+    The proposals of the frame before, moved along the flow, are candidates again.
 
     Parameters
     ----------

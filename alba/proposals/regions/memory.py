@@ -1,4 +1,4 @@
-"""What the frames so far held: it tells an object that rests from the background."""
+"""What the frames so far held: candidates where a frame's own motion says little."""
 
 from dataclasses import dataclass
 

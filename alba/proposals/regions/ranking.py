@@ -34,9 +34,9 @@ COEFFICIENTS = {
 }
 """Cues in the order of `candidate_cues` with their weights in the logistic score.
 
-Made from the train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regions_ranking.py``, which prints
-them anew. The
-products are those that helped on held-out train videos; all products of two cues overfit."""
+Made from the train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regions_ranking.py``, which
+prints them anew. The products are those that helped on held-out train videos; all products of two cues
+overfit."""
 
 BIAS = -3.931
 
