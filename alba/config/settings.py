@@ -113,6 +113,11 @@ class SelectionSettings(Settings):
     batch_size: Count = Field(64, description="proposals per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the samples")
+    folds: Count = Field(
+        3,
+        description="networks trained on all but a share of the videos, whose outputs for that share the "
+        "assignment network learns from; 1: its own training videos' (paper)",
+    )
     seed: int = Field(0, description="of weights, order and samples")
 
 

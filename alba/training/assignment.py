@@ -20,6 +20,7 @@ from alba.training.checkpoint import (
     build_assignment,
     check_features,
     describe_assignment,
+    load_held_out,
     load_selection,
     save_checkpoint,
 )
@@ -65,16 +66,20 @@ def load_training_videos(
     corpus: Corpus, selection: Selection, selection_folder: Path, assignment: Assignment
 ) -> list[GroupingVideo]:
     """Selected proposals and ground truth of all training videos."""
+    held_out = load_held_out(selection_folder)
     videos = []
     for video in progress(corpus.videos, "load", unit="video"):
         proposals, flow = store_of(corpus.proposals, video), store_of(corpus.flow, video)
-        pixels = load_selection_video(video, proposals, flow, None, selection.settings.working_height)
-        check_features(selection_folder, selection.num_features, pixels.features.shape[1])
+        outputs = held_out.get(video.name)
+        if outputs is None:
+            pixels = load_selection_video(video, proposals, flow, None, selection.settings.working_height)
+            check_features(selection_folder, selection.num_features, pixels.features.shape[1])
+            outputs = select(selection, pixels)
         grouped, _ = load_grouping_video(
             video,
             proposals,
             flow,
-            select(selection, pixels),
+            outputs,
             selection.settings.threshold,
             assignment.grouping,
             labels=store_of(corpus.labels, video),

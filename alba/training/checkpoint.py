@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from alba import __version__
 from alba.config import AssignmentSettings, GroupingSettings, SelectionSettings, parse_settings
@@ -68,6 +71,7 @@ def save_checkpoint(
     network: nn.Module,
     description: Mapping[str, Any],
     log: list[dict[str, float]],
+    tensors: Mapping[str, Mapping[str, Tensor]] = MappingProxyType({}),
 ) -> None:
     """Publish a checkpoint folder.
 
@@ -79,6 +83,8 @@ def save_checkpoint(
         Plain values: kind, settings, num_features, provenance.
     log : list of dict
         One row per epoch.
+    tensors : mapping of str to mapping of str to Tensor
+        More files, ``<name>.safetensors``.
     """
     text = json.dumps({**description, "package_version": __version__}, indent=1, sort_keys=True)
     with publish_folder(folder) as partial:
@@ -86,6 +92,8 @@ def save_checkpoint(
             {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
             partial / "network.safetensors",
         )
+        for name, content in tensors.items():
+            save_file(dict(content), partial / f"{name}.safetensors")
         (partial / "network.json").write_text(text + "\n")
         pd.DataFrame(log).to_csv(partial / "log.csv", index=False)
     make_ready(folder, {"kind": description["kind"], "provenance": description["provenance"]})
@@ -104,6 +112,28 @@ def load_selection(folder: Path) -> Selection:
     selection = build_selection(settings, description["num_features"])
     _load_weights(folder, selection.network)
     return selection
+
+
+def load_held_out(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Outputs for the training videos of a selection network by networks that have not seen them.
+
+    Returns
+    -------
+    dict of str to (N,) float32
+        Empty where the network was not cross-fitted.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged.
+    """
+    path = folder / "held_out.safetensors"
+    if not path.exists():
+        return {}
+    try:
+        return {name: tensor.numpy() for name, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged ({error})", "train the selection network again") from None
 
 
 def load_assignment(folder: Path) -> Assignment:

@@ -29,10 +29,12 @@ from alba.inference.decisions import Sources
 from alba.masks import read_label_map
 from alba.oracle import label_video
 from alba.proposals import compute_proposals
-from alba.training.assignment import train_assignment
+from alba.training.assignment import load_training_videos, train_assignment
+from alba.training.checkpoint import build_assignment, load_held_out, load_selection
 from alba.training.corpus import Corpus, store_of
+from alba.training.loading import load_selection_video
 from alba.training.reinforce import reinforce
-from alba.training.selection import train_selection
+from alba.training.selection import select, train_selection
 
 SPRITES = SpritesSettings(num_train=2, num_val=1, num_frames=5, height=72, width=128)
 GROUPING = GroupingSettings(working_height=36)
@@ -113,6 +115,26 @@ def test_training_is_deterministic(root, tmp_path):
     train(corpus, tmp_path, "late")
     again = (tmp_path / "reinforce-late/network.safetensors").read_bytes()
     assert again == (root / "reinforce-late/network.safetensors").read_bytes()
+
+
+def test_assignment_learns_from_selection_outputs_on_unseen_videos(root):
+    held_out = load_held_out(root / "selection")
+    dataset = DatasetSettings(root=str(root / "data"))
+    corpus = Corpus.of(dataset, "train", root / "proposals", root / "flow", root / "labels")
+    selection = load_selection(root / "selection")
+    assert set(held_out) == {"train-000", "train-001"}
+    for video in corpus.videos:
+        pixels = load_selection_video(
+            video, store_of(corpus.proposals, video), store_of(corpus.flow, video), None, 36
+        )
+        own = select(selection, pixels)
+        assert held_out[video.name].shape == own.shape
+        assert np.abs(held_out[video.name] - own).max() > 0.01
+    assignment = build_assignment(AssignmentSettings(), GROUPING, selection.num_features)
+    videos = load_training_videos(corpus, selection, root / "selection", assignment)
+    for video in videos:
+        known = np.concatenate(video.features)[:, -1]  # the selection output stands last
+        assert np.isin(known, held_out[video.name]).all()
 
 
 def test_a_selection_network_is_no_assignment_network(root, tmp_path):
