@@ -82,6 +82,8 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             if image.mode == "1":
                 return np.asarray(image).astype(np.uint8)
+            if image.mode == "LA":  # as one annotation of the official DAVIS 2016; grey values are ids
+                return np.asarray(image.getchannel("L"))
             if image.mode not in ("P", "L"):
                 raise DatasetError(
                     f"{path} holds colours (mode {image.mode}), not object ids",
