@@ -47,3 +47,9 @@ class CheckpointError(AlbaError):
 
 class EvaluationError(AlbaError):
     """Predictions cannot be scored."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, short enough for one line."""
+    lines = str(error).splitlines()
+    return lines[0].rstrip(".")[:160] if lines else type(error).__name__

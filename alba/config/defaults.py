@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from alba.config.backends import FLOW_OPTIONS, PROPOSAL_OPTIONS
+from alba.config.backends import EMBEDDED
 from alba.config.settings import Configuration, DatasetSettings, FlowSettings, SpritesSettings, Stages
 
 DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -102,12 +102,12 @@ def _settings(settings: BaseModel, level: int) -> Iterator[str]:
 
 def _options(settings: BaseModel, level: int) -> Iterator[str]:
     """A backend's options stay empty, so that an overlay that names another backend inherits none."""
-    known = FLOW_OPTIONS if isinstance(settings, FlowSettings) else PROPOSAL_OPTIONS
+    known = EMBEDDED["flow" if isinstance(settings, FlowSettings) else "proposals"]
     indent = "  " * level
     yield f"{indent}options: {{}}  # the backend's own settings; those not given here are:"
-    for backend, options in known.items():
+    for backend, spec in known.items():
         yield f"{indent}#   {backend}:"
-        for line in _settings(options(), 0):
+        for line in _settings(spec.options(), 0):
             yield f"{indent}#     {line}"
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from alba.config.backends import FLOW_OPTIONS, PROPOSAL_OPTIONS, resolve_options
 from alba.config.load import parse_settings
+from alba.config.plugins import find_backend, resolve_options
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -39,32 +39,39 @@ class SpritesSettings(Settings):
 class FlowSettings(Settings):
     """Optical flow stage."""
 
-    backend: str = Field("dis", description="dis (OpenCV, on the CPU) or ptlflow (networks)")
+    backend: str = Field("dis", description="dis (OpenCV, on the CPU), ptlflow (networks) or a plugin's")
     options: dict[str, Any] = Field({}, description="the backend's own settings")
+    # Not named in the key of a store that has it, so that stores made before this setting stay in use.
+    backward: bool = Field(
+        True,
+        exclude_if=bool,
+        description="whether the flow to the previous frame is stored too; grouping needs it",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, values: Any) -> Any:
-        return resolve_options(values, FLOW_OPTIONS, default="dis", kind="flow")
+        return resolve_options(values, "flow", default="dis")
 
 
 class ProposalSettings(Settings):
     """Mask proposal stage."""
 
     backend: str = Field(
-        "regions", description="regions (no weights, on the CPU) or torchvision (Mask R-CNN)"
+        "regions",
+        description="regions (no weights, on the CPU), torchvision or detectron2 (Mask R-CNN) or a plugin's",
     )
     options: dict[str, Any] = Field({}, description="the backend's own settings")
 
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, values: Any) -> Any:
-        return resolve_options(values, PROPOSAL_OPTIONS, default="regions", kind="proposals")
+        return resolve_options(values, "proposals", default="regions")
 
     @property
     def uses_flow(self) -> bool:
         """Whether the backend looks at the flow store."""
-        return PROPOSAL_OPTIONS[self.backend].uses_flow
+        return find_backend("proposals", self.backend).options.uses_flow
 
 
 class LabelSettings(Settings):

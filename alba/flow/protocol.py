@@ -1,10 +1,13 @@
 """What every flow backend takes and gives."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+FramePair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Two frames as `FlowBackend.flow` takes them."""
 
 
 class FlowBackend(Protocol):
@@ -28,4 +31,18 @@ class FlowBackend(Protocol):
         (2, H, W) float32
             (dx, dy) in pixels: ``first[y, x]`` is seen at ``second[y + dy, x + dx]``.
         """
+        ...
+
+
+@runtime_checkable
+class BatchFlowBackend(FlowBackend, Protocol):
+    """A backend for which several pairs at once are faster than one after the other."""
+
+    @property
+    def batch_size(self) -> int:
+        """Pairs that it wants at once; may fall while it runs, where memory is short."""
+        ...
+
+    def flow_batch(self, pairs: Sequence[FramePair]) -> Iterator[NDArray[np.float32]]:
+        """Flow of each pair, in order; all frames of one size."""
         ...

@@ -1,7 +1,8 @@
 """What every proposal backend takes and gives."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ class Proposals:
         return len(self.scores)
 
 
+FrameInput: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.float32] | None]
+"""A frame with its forward and backward flow, as `ProposalBackend.propose` takes them."""
+
+
 class ProposalBackend(Protocol):
     """Finds what may be an object in one frame."""
 
@@ -42,6 +47,11 @@ class ProposalBackend(Protocol):
     @property
     def feature_names(self) -> tuple[str, ...]:
         """D names; backends whose features are learned number them."""
+        ...
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Plain values for the store: backend, options, package, weights (file and sha256, or None)."""
         ...
 
     def begin_video(self) -> None:
@@ -62,10 +72,27 @@ class ProposalBackend(Protocol):
             RGB.
         flow_forward, flow_backward : (2, H, W) float32, optional
             Flow (dx, dy) in pixels to the next and to the previous frame; None where the backend
-            does not look at flow or the video has a single frame.
+            does not look at flow, the flow store lacks that direction, or the video has a single frame.
 
         Returns
         -------
         Proposals
+        """
+        ...
+
+
+@runtime_checkable
+class BatchProposalBackend(ProposalBackend, Protocol):
+    """A backend for which several frames at once are faster than one after the other."""
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that it wants at once; may fall while it runs, where memory is short."""
+        ...
+
+    def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
+        """Propose masks for frames of one size, in their order.
+
+        An iterator, so that masks at full size exist for one frame at a time.
         """
         ...

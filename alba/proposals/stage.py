@@ -1,6 +1,7 @@
 """The proposal stage: one video, and its flow where the backend looks at it, in; one proposals store out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.config import REVISIONS, ProposalSettings
-from alba.config.backends import RegionsOptions, TorchvisionOptions
+from alba.config.plugins import make_backend
 from alba.datasets import Video
 from alba.datasets.read_ahead import read_ahead
 from alba.errors import StoreError
 from alba.masks import pack_masks
 from alba.progress import progress
-from alba.proposals.protocol import ProposalBackend, Proposals
+from alba.proposals.protocol import BatchProposalBackend, FrameInput, ProposalBackend, Proposals
 from alba.store import PROPOSALS, FlowStore, StoreWriter
 from alba.store import open as open_store
+from alba.store.write_behind import write_behind
 
 
 def load_backend(settings: ProposalSettings) -> ProposalBackend:
@@ -25,21 +27,17 @@ def load_backend(settings: ProposalSettings) -> ProposalBackend:
     Raises
     ------
     BackendError
-        Its model, weights or device is missing.
+        It is not installed, or its model, weights or device is missing.
     """
-    if settings.backend == "torchvision":
-        from alba.proposals.torchvision_backend import TorchvisionBackend
-
-        return TorchvisionBackend(TorchvisionOptions.model_validate(settings.options))
-    from alba.proposals.regions.backend import RegionsBackend
-
-    return RegionsBackend(RegionsOptions.model_validate(settings.options))
+    backend: ProposalBackend = make_backend("proposals", settings.backend, settings.options)
+    return backend
 
 
 def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | None, output: Path) -> None:
     """Find the proposals of every frame and publish them as a proposals store.
 
-    A frame may have none, and so may all of them.
+    A frame may have none, and so may all of them. Frames are read ahead and proposals are written behind
+    while the backend computes; of a video of any length a few batches are held.
 
     Parameters
     ----------
@@ -53,7 +51,7 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     Raises
     ------
     BackendError
-        The backend cannot be loaded.
+        The backend cannot be loaded, or the memory is too small for a frame.
     DatasetError
         A frame is missing, damaged or of another size.
     StoreError
@@ -62,24 +60,36 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     flow_store = _open_flow(flow, video, settings.backend) if settings.uses_flow else None
     backend = load_backend(settings)
     backend.begin_video()
-    with StoreWriter(
-        output, PROPOSALS, video.size, _provenance(video, settings, backend, flow_store)
-    ) as store:
+    batch_size = backend.batch_size if isinstance(backend, BatchProposalBackend) else 1
+    frames = read_ahead(video, 2 * batch_size)
+    inputs = ((frame, *_flow_fields(flow_store, t)) for t, frame in enumerate(frames))
+    provenance = _provenance(video, settings, backend, flow_store)
+    with StoreWriter(output, PROPOSALS, video.size, provenance) as store, write_behind() as submit:
         offsets = [0]
-        for t, frame in enumerate(progress(read_ahead(video), f"proposals {video.name}", len(video))):
-            found = backend.propose(frame, *_flow_fields(flow_store, t))
-            _append(store, found)
+        for found in progress(_propose(backend, inputs), f"proposals {video.name}", len(video)):
+            submit(_append, store, found)
             offsets.append(offsets[-1] + len(found))
-        store.append("frame_offsets", np.array(offsets, np.int64))
+        submit(store.append, "frame_offsets", np.array(offsets, np.int64))
+
+
+def _propose(backend: ProposalBackend, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
+    """Proposals of frame after frame."""
+    if not isinstance(backend, BatchProposalBackend):
+        for each in inputs:
+            yield backend.propose(*each)
+        return
+    coming = iter(inputs)
+    while batch := list(islice(coming, backend.batch_size)):
+        yield from backend.propose_batch(batch)
 
 
 def _flow_fields(
     flow: FlowStore | None, t: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | tuple[None, None]:
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
     """Forward and backward flow of a frame; nothing of a single frame, whose stored flow says nothing."""
     if flow is None or len(flow) == 1:
         return None, None
-    return flow.forward(t), flow.backward(t)
+    return flow.forward(t), flow.backward(t) if flow.has_backward else None
 
 
 def _append(store: StoreWriter, found: Proposals) -> None:
@@ -114,8 +124,7 @@ def _provenance(
         "stage": "proposals",
         "revision": REVISIONS["proposals"],
         "settings": settings.model_dump(mode="json"),
-        # What uses no weights is told whole by its settings and need not say more.
-        "backend": getattr(backend, "provenance", {"backend": settings.backend, "weights": None}),
+        "backend": dict(backend.provenance),
         "feature_names": list(backend.feature_names),
         "inputs": inputs,
     }

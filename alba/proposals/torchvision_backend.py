@@ -1,31 +1,54 @@
 """Mask R-CNN of torchvision as a category-agnostic proposal generator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.models import get_model_weights
-from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.models.detection.roi_heads import maskrcnn_inference, paste_masks_in_image
-from torchvision.models.detection.transform import resize_boxes
-from torchvision.ops import FrozenBatchNorm2d, nms
 
 from alba.config.backends import TorchvisionOptions
-from alba.errors import BackendError
-from alba.masks import mask_boxes
-from alba.proposals.protocol import Proposals
-from alba.weights import fetch_weights, load_state, read_weights, select_device, weights_record
+from alba.device import Runner
+from alba.proposals.detections import visible_proposals
+from alba.proposals.light_torchvision import light_torchvision
+from alba.proposals.protocol import FrameInput, Proposals
+from alba.weights import find_weights, fresh_weights, load_state, read_weights, weights_record
+
+with light_torchvision():
+    from torchvision.models import get_model_weights
+    from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.models.detection.roi_heads import maskrcnn_inference, paste_masks_in_image
+    from torchvision.models.detection.transform import resize_boxes
+    from torchvision.ops import FrozenBatchNorm2d, nms
 
 NUM_CLASSES = 91
 """Background and the categories of COCO, as torchvision numbers them."""
 
 SEED = 0
 """Of random weights."""
+
+
+@dataclass(frozen=True)
+class _Detections:
+    """Detections of one frame on the device, masks not yet pasted: probabilities (N, 1, M, M)."""
+
+    size: tuple[int, int]
+    boxes: torch.Tensor
+    masks: torch.Tensor
+    scores: torch.Tensor
+    features: torch.Tensor
+
+    def paste(self) -> Proposals:
+        """The proposals, masks at full size."""
+        masks = np.zeros((len(self.boxes), *self.size), np.bool_)
+        for mask, probability, box in zip(masks, self.masks, self.boxes, strict=True):
+            # One by one: a hundred float masks of a 4K frame would take gigabytes.
+            pasted = paste_masks_in_image(probability[None], box[None], self.size)
+            mask[:] = (pasted[0, 0] > 0.5).cpu().numpy()
+        return visible_proposals(masks, self.scores, self.features)
 
 
 class TorchvisionBackend:
@@ -49,25 +72,30 @@ class TorchvisionBackend:
 
     def __init__(self, options: TorchvisionOptions) -> None:
         self.options = options
-        self.device = select_device(options.device)
         self.feature_names = tuple(f"box_head_{i}" for i in range(self.num_features))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+        self._runner = Runner(options, f"torchvision's {options.model}")
+        with fresh_weights(SEED if options.weights == "none" else None):
             self.model = _make_model(options.model)
-        weights = _find_weights(options)
+        published = {name: entry.url for name, entry in get_model_weights(options.model).__members__.items()}
+        weights = find_weights(options.weights, published, f"torchvision's {options.model}")
         if weights is not None:
             content = read_weights(weights)
             load_state(self.model, content.get("model", content), weights)
         self.model.roi_heads.score_thresh = options.score_threshold
         # The boxes are cut to max_proposals after the suppression across classes, not before.
         self.model.roi_heads.detections_per_img = torch.iinfo(torch.int64).max
-        self.model.eval().to(self.device)
+        self._runner.place(self.model)
         self.provenance: dict[str, Any] = {
             "backend": "torchvision",
             "options": options.model_dump(mode="json"),
             "package": f"torchvision {version('torchvision')}",
             "weights": None if weights is None else weights_record(weights),
         }
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that fit into the device's memory at once."""
+        return self._runner.batch_size
 
     def begin_video(self) -> None:
         """Nothing is kept from frame to frame."""
@@ -79,43 +107,49 @@ class TorchvisionBackend:
         flow_backward: NDArray[np.float32] | None,
     ) -> Proposals:
         """Propose masks for one frame, as `ProposalBackend.propose` says; flow is not looked at."""
-        image = torch.from_numpy(frame).to(self.device).permute(2, 0, 1).float() / 255
-        with torch.inference_mode():
-            return self._propose(image)
+        return next(self.propose_batch([(frame, flow_forward, flow_backward)]))
 
-    def _propose(self, image: torch.Tensor) -> Proposals:
+    def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
+        """Propose masks for frames, as `BatchProposalBackend.propose_batch` says."""
+        for found in self._runner.run([frame for frame, _, _ in inputs], self._detect):
+            yield found.paste()
+
+    def _detect(self, frames: Sequence[NDArray[np.uint8]]) -> list[_Detections]:
         """The model's own inference with its heads called one by one, as the box features are wanted."""
-        images, _ = self.model.transform([image])
+        pixels = [torch.from_numpy(frame).to(self._runner.device).permute(2, 0, 1) for frame in frames]
+        images, _ = self.model.transform([image.float() / 255 for image in pixels])
+        sizes = images.image_sizes
         maps = self.model.backbone(images.tensors)
         regions, _ = self.model.rpn(images, maps)
         heads = self.model.roi_heads
 
-        logits, offsets = heads.box_predictor(self._box_features(maps, regions, images.image_sizes))
-        found = heads.postprocess_detections(logits, offsets, regions, images.image_sizes)
-        boxes, scores, labels = (of_image[0] for of_image in found)
-        keep = nms(boxes, scores, self.options.nms_iou)[: self.options.max_proposals]
-        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+        logits, offsets = heads.box_predictor(self._box_features(maps, regions, sizes))
+        found = heads.postprocess_detections(logits.float(), offsets.float(), regions, sizes)
+        boxes, scores, labels = (list(of_image) for of_image in found)
+        for i in range(len(frames)):
+            keep = nms(boxes[i], scores[i], self.options.nms_iou)[: self.options.max_proposals]
+            boxes[i], scores[i], labels[i] = boxes[i][keep], scores[i][keep], labels[i][keep]
 
-        size = (image.shape[-2], image.shape[-1])
-        masks = np.zeros((len(boxes), *size), np.bool_)
-        features = np.zeros((len(boxes), self.num_features), np.float32)
-        if len(boxes):
-            features[:] = self._box_features(maps, [boxes], images.image_sizes).cpu().numpy()
-            pooled = heads.mask_roi_pool(maps, [boxes], images.image_sizes)
-            mask_logits = heads.mask_predictor(heads.mask_head(pooled))
-            probabilities = maskrcnn_inference(mask_logits, [labels])[0]
-            placed = resize_boxes(boxes, images.image_sizes[0], size)
-            for mask, probability, box in zip(masks, probabilities, placed, strict=True):
-                # One by one: a hundred float masks of a 4K frame would take gigabytes.
-                mask[:] = (paste_masks_in_image(probability[None], box[None], size) > 0.5)[0, 0].cpu().numpy()
-        visible = masks.any((1, 2))
-        masks = masks[visible]
-        return Proposals(masks, mask_boxes(masks), scores.cpu().numpy()[visible], features[visible])
+        features = self._box_features(maps, boxes, sizes)
+        pooled = heads.mask_roi_pool(maps, boxes, sizes)
+        mask_logits = heads.mask_predictor(heads.mask_head(pooled)).float()
+        masks = maskrcnn_inference(mask_logits, labels)
+        split = features.split([len(of_image) for of_image in boxes])
+        return [
+            _Detections(
+                frame.shape[:2],
+                resize_boxes(boxes[i], sizes[i], frame.shape[:2]),
+                masks[i],
+                scores[i],
+                split[i],
+            )
+            for i, frame in enumerate(frames)
+        ]
 
     def _box_features(
         self, maps: Mapping[str, torch.Tensor], boxes: list[torch.Tensor], sizes: list[tuple[int, int]]
     ) -> torch.Tensor:
-        """(N, 1024) features of boxes in the resized image."""
+        """(N, 1024) features of the boxes of all images, in the resized images."""
         heads = self.model.roi_heads
         return heads.box_head(heads.box_roi_pool(maps, boxes, sizes))
 
@@ -130,18 +164,3 @@ def _make_model(name: str) -> MaskRCNN:
         if isinstance(layer, FrozenBatchNorm2d):
             layer.eps = 0.0
     return MaskRCNN(backbone, NUM_CLASSES)
-
-
-def _find_weights(options: TorchvisionOptions) -> Path | None:
-    """The weights' file; None for random ones."""
-    if options.weights == "none":
-        return None
-    if Path(options.weights).is_file():
-        return Path(options.weights)
-    published = get_model_weights(options.model)
-    if options.weights not in published.__members__:
-        raise BackendError(
-            f"{options.weights} is neither a file nor weights of torchvision's {options.model}",
-            f"name a file or one of {', '.join([*published.__members__, 'none'])}",
-        )
-    return fetch_weights(published[options.weights].url)

@@ -219,8 +219,21 @@ class FlowStore(Store):
         """Flow t -> t + 1: (2, H, W) float32, (dx, dy) in pixels; (n, 2, H, W) for a slice."""
         return self.read("forward", frames)
 
+    @property
+    def has_backward(self) -> bool:
+        """Whether the backward flow was stored (setting `backward` of the flow stage)."""
+        return "backward" in self.group
+
     def backward(self, frames: Rows) -> NDArray[np.float32]:
-        """Flow t -> t - 1: (2, H, W) float32, (dx, dy) in pixels; (n, 2, H, W) for a slice."""
+        """Flow t -> t - 1: (2, H, W) float32, (dx, dy) in pixels; (n, 2, H, W) for a slice.
+
+        Raises
+        ------
+        StoreError
+            The store was made without it.
+        """
+        if not self.has_backward:
+            raise StoreError(f"{self.path} holds no backward flow", "make it with flow.backward: true")
         return self.read("backward", frames)
 
 

@@ -1,4 +1,5 @@
 import hashlib
+import subprocess
 import sys
 import urllib.error
 from importlib import import_module
@@ -10,7 +11,8 @@ import torch
 
 from alba.config.backends import PtlflowOptions
 from alba.errors import BackendError
-from alba.flow.ptlflow_backend import PtlflowBackend, bare_ptlflow, model_modules, to_model_input
+from alba.flow.ptlflow_backend import PtlflowBackend, to_model_input
+from alba.flow.ptlflow_models import bare_ptlflow, model_modules
 
 
 def make(model: str = "pwcnet_nodc", checkpoint: str = "none") -> PtlflowBackend:
@@ -32,22 +34,32 @@ def test_every_registered_model_is_found_without_importing_any():
 
 
 def test_only_the_chosen_model_is_imported():
-    make()
-    assert "ptlflow.models.pwcnet.pwcnet" in sys.modules
-    assert "ptlflow.models.waft" not in sys.modules
-    assert "ptlflow" not in sys.modules  # whoever imports it later gets the whole package
+    script = """
+import sys
+from alba.config.backends import PtlflowOptions
+from alba.flow.ptlflow_backend import PtlflowBackend
+imported = []
+sys.meta_path.insert(0, type("Spy", (), {"find_spec": lambda name, *_: imported.append(name)}))
+backend = PtlflowBackend(PtlflowOptions(model="pwcnet_nodc", checkpoint="none", device="cpu"))
+assert type(backend.model).__module__ == "ptlflow.models.pwcnet.pwcnet"
+assert "ptlflow.models.pwcnet.pwcnet" in imported
+others = {"ptlflow.models.waft", "lightning", "torchmetrics", "torchvision", "torch._dynamo"}
+assert not others & set(imported), others & set(imported)
+assert not any(name.startswith("ptlflow") for name in sys.modules)  # who imports it later gets all of it
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_input_is_what_ptlflow_makes_of_images_read_by_opencv(pair):
     with bare_ptlflow():
         adapter = import_module("ptlflow.utils.io_adapter").IOAdapter(64, (130, 150))
     expected = adapter.prepare_inputs([frame[..., ::-1] for frame in pair])["images"]
-    torch.testing.assert_close(to_model_input(*pair), expected, rtol=0, atol=0)
+    torch.testing.assert_close(to_model_input([pair]), expected, rtol=0, atol=0)
 
 
 def test_small_frames_are_extended_by_their_last_row_and_column():
     frame = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    images = to_model_input(frame, frame)
+    images = to_model_input([(frame, frame)])
     assert images.shape == (1, 2, 3, 128, 128)
     assert (images[0, 0, :, 2:, 0] == images[0, 0, :, 1:2, 0]).all()
     assert (images[0, 0, :, 0, 3:] == images[0, 0, :, 0, 2:3]).all()

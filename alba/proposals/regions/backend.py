@@ -40,6 +40,7 @@ class RegionsBackend:
 
     def __init__(self, options: RegionsOptions) -> None:
         self._options = options
+        self.provenance = {"backend": "regions", "weights": None}  # its settings tell the whole of it
         self.begin_video()
 
     @property
