@@ -241,6 +241,14 @@ def ablation(
 
 
 @app.command()
+def backends() -> None:
+    """List the backends of flow and proposals with their settings."""
+    from alba.config.listing import backends_text
+
+    print(backends_text(), end="")
+
+
+@app.command()
 def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     """Print a table of results."""
     import pandas as pd

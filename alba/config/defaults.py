@@ -50,7 +50,7 @@ def config_text() -> str:
     for name, field in roots.items():
         lines += _entry(name, field.default, field, 0)
     lines += ["", *_datasets(), "", "# Settings of all data sets; datasets.<name>.stages overrides them."]
-    lines += ["stages:", *_settings(Stages(), 1)]
+    lines += ["stages:", *settings_lines(Stages(), 1)]
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +70,7 @@ def _datasets() -> Iterator[str]:
         for key, value in values.items():
             if key == "generate":
                 yield "    generate:"
-                yield from _settings(SpritesSettings(), 3)
+                yield from settings_lines(SpritesSettings(), 3)
             else:
                 yield from _plain(key, value, 2)
 
@@ -85,15 +85,15 @@ def _plain(key: str, value: Any, level: int) -> Iterator[str]:
         yield f"{indent}{key}: {_scalar(value)}"
 
 
-def _settings(settings: BaseModel, level: int) -> Iterator[str]:
-    """The lines of one model; a nested model is indented, with its own summary as comment."""
+def settings_lines(settings: BaseModel, level: int) -> Iterator[str]:
+    """The lines of one model as YAML; a nested model is indented, with its own summary as comment."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             summary = field.description or (type(value).__doc__ or "").splitlines()[0].rstrip(".")
             yield from _comment(summary, "  " * level, 0)
             yield f"{'  ' * level}{name}:"
-            yield from _settings(value, level + 1)
+            yield from settings_lines(value, level + 1)
         elif name == "options":
             yield from _options(settings, level)
         else:
@@ -107,7 +107,7 @@ def _options(settings: BaseModel, level: int) -> Iterator[str]:
     yield f"{indent}options: {{}}  # the backend's own settings; those not given here are:"
     for backend, spec in known.items():
         yield f"{indent}#   {backend}:"
-        for line in _settings(spec.options(), 0):
+        for line in settings_lines(spec.options(), 0):
             yield f"{indent}#     {line}"
 
 

@@ -40,7 +40,9 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
             hint = f"did you mean {near[0]!r}?" if near else "remove it"
             raise ConfigError(f"{source}: unknown key {where!r}", hint) from None
         message = first["msg"].removeprefix("Value error, ")
-        value = f"{where} = {first['input']!r}" if isinstance(first["input"], str | float | None) else where
+        value = (
+            f"{where} = {first['input']!r}" if isinstance(first["input"], str | int | float | None) else where
+        )
         raise ConfigError(f"{source}: {value or 'settings'}", message) from None
 
 

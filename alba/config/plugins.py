@@ -14,7 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from alba.config.backends import EMBEDDED, BackendSpec, Kind
-from alba.errors import BackendError, first_line
+from alba.config.load import parse_settings
+from alba.errors import AlbaError, BackendError, first_line
 
 
 @cache
@@ -67,10 +68,11 @@ def resolve_options(values: Any, kind: Kind, default: str) -> Any:
     if not isinstance(values, dict):
         return values
     try:
-        spec = find_backend(kind, str(values.get("backend", default)))
-    except BackendError as error:
+        name = str(values.get("backend", default))
+        spec = find_backend(kind, name)
+        options = parse_settings(spec.options, values.get("options", {}), f"options of {name}")
+    except AlbaError as error:
         raise ValueError(str(error)) from None  # pydantic then adds where it stands
-    options = spec.options.model_validate(values.get("options", {}))
     return {**values, "options": options.model_dump(mode="json")}
 
 
@@ -91,9 +93,9 @@ def _load(point: EntryPoint) -> BackendSpec:
         raise _broken(point, f"{type(error).__name__}: {first_line(error)}") from None
     if not isinstance(spec, BackendSpec):
         raise _broken(point, f"{point.value} is no BackendSpec")
-    lacking = [name for name, field in spec.options.model_fields.items() if field.is_required()]
-    if lacking:
-        raise _broken(point, f"option {lacking[0]} has no default")
+    for name, field in spec.options.model_fields.items():
+        if field.is_required() or not field.description:
+            raise _broken(point, f"option {name} lacks a default or a description")
     return spec
 
 

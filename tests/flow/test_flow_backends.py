@@ -1,19 +1,28 @@
 import subprocess
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from alba.config import FlowSettings
-from alba.flow import FlowBackend, load_backend
+from alba.config.backends import EMBEDDED
+from alba.flow import BatchFlowBackend, FlowBackend, load_backend
 
 BACKENDS = {
     "dis-ultrafast": {"backend": "dis", "options": {"preset": "ultrafast"}},
     "dis-fast": {"backend": "dis", "options": {"preset": "fast"}},
     "dis-medium": {"backend": "dis", "options": {"preset": "medium"}},
-    "ptlflow": {"backend": "ptlflow", "options": {"model": "pwcnet", "checkpoint": "none", "device": "cpu"}},
+    "ptlflow-pwcnet": {
+        "backend": "ptlflow",
+        "options": {"model": "pwcnet", "checkpoint": "none", "device": "cpu"},
+    },
 }
+
+
+def test_contract_is_held_by_every_backend_that_alba_brings():
+    assert {str(settings["backend"]) for settings in BACKENDS.values()} == set(EMBEDDED["flow"])
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -70,10 +79,25 @@ def test_frames_stay_as_they_were(backend: FlowBackend, texture):
 
 
 def test_provenance_tells_backend_options_package_and_weights(backend: FlowBackend):
-    assert backend.provenance["backend"] in ("dis", "ptlflow")
+    assert backend.provenance["backend"] in EMBEDDED["flow"]
     assert backend.provenance["options"]
     assert backend.provenance["package"].split()[1][0].isdigit()
     assert backend.provenance["weights"] is None
+
+
+def test_batch_gives_what_the_pairs_give_one_by_one(backend: FlowBackend, texture):
+    if not isinstance(backend, BatchFlowBackend):
+        pytest.skip("takes one pair at a time")
+    pairs = [shifted_pair(texture, dx, 1, (40, 130)) for dx in (0, 3, -5)]
+    runner: Any = backend._runner  # type: ignore[attr-defined]
+    runner.batch_size = 2  # as on a GPU
+    try:
+        together = list(backend.flow_batch(pairs))
+    finally:
+        runner.batch_size = 1
+    assert len(together) == 3
+    for flow, pair in zip(together, pairs, strict=True):
+        np.testing.assert_allclose(flow, backend.flow(*pair), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", ["dis-ultrafast", "dis-fast", "dis-medium"])

@@ -1,5 +1,9 @@
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Barrier
+from typing import ClassVar
+from weakref import WeakSet
 
 import cv2
 import numpy as np
@@ -11,12 +15,13 @@ from PIL import Image
 
 import alba.datasets.video
 import alba.store
-from alba.config import REVISIONS, FlowSettings
+from alba.config import REVISIONS, FlowSettings, ProposalSettings
 from alba.datasets import Video
 from alba.datasets.read_ahead import read_ahead
 from alba.errors import BackendError, DatasetError, StoreError
-from alba.flow import compute_flow, load_backend
+from alba.flow import FramePair, compute_flow, load_backend
 from alba.flow.stage import to_steps
+from alba.proposals import compute_proposals
 from alba.store import FlowStore
 from alba.store.schema import FLOW_STEP
 
@@ -168,7 +173,155 @@ def test_reading_ahead_holds_few_frames_and_keeps_their_order(video: Video, monk
     assert next(frames) == 0
     assert len(asked) <= 3
     assert list(frames) == [1, 2, 3, 4, 5]
-    assert asked == [0, 1, 2, 3, 4, 5]
+    assert sorted(asked) == [0, 1, 2, 3, 4, 5]
+
+
+def test_frames_are_decoded_side_by_side(video: Video, monkeypatch):
+    together = Barrier(2)
+
+    def decode(_: Video, t: int) -> int:
+        together.wait(timeout=20)  # passes when a second thread comes
+        return t
+
+    monkeypatch.setattr(Video, "frame", decode)
+    assert list(read_ahead(video, num_ahead=2)) == [0, 1, 2, 3, 4, 5]
+
+
+class Counting:
+    """Backend whose flow from frame i to frame j is (i, j) everywhere; frames are marked by their grey."""
+
+    provenance: ClassVar = {"backend": "counting", "weights": None}
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[int, int]] = []
+
+    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        pair = int(first[0, 0, 0]) // 4, int(second[0, 0, 0]) // 4
+        self.pairs.append(pair)
+        return np.broadcast_to(np.float32(pair)[:, None, None], (2, *first.shape[:2]))
+
+
+class CountingBatches(Counting):
+    """The same, in batches."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.batches: list[int] = []
+
+    def flow_batch(self, pairs: Sequence[FramePair]) -> Iterator[np.ndarray]:
+        self.batches.append(len(pairs))
+        return (self.flow(*pair) for pair in pairs)
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Video:
+    """Forty frames, frame t of grey 4 t."""
+    paths = tuple(tmp_path / f"marked/{t:05d}.png" for t in range(40))
+    paths[0].parent.mkdir()
+    for t, path in enumerate(paths):
+        Image.new("RGB", (16, 12), (4 * t,) * 3).save(path)
+    return Video("marked", paths)
+
+
+def compute_with(backend: Counting, video: Video, output: Path, monkeypatch, **values: object) -> FlowStore:
+    monkeypatch.setattr("alba.flow.stage.load_backend", lambda settings: backend)
+    return compute(video, output, **values)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 200])
+def test_batches_make_the_same_store(marked: Video, tmp_path: Path, monkeypatch, batch_size):
+    one_by_one = compute_with(Counting(), marked, tmp_path / "a.zarr", monkeypatch)
+    backend = CountingBatches(batch_size)
+    in_batches = compute_with(backend, marked, tmp_path / "b.zarr", monkeypatch)
+    assert in_batches.digest == one_by_one.digest
+    assert max(backend.batches) == min(batch_size, 2 * 39)
+    assert sum(backend.batches) == 2 * 39
+    assert in_batches.forward(7)[:, 0, 0].tolist() == [7, 8]
+    assert in_batches.backward(7)[:, 0, 0].tolist() == [7, 6]
+
+
+def test_batch_may_shrink_midway(marked: Video, tmp_path: Path, monkeypatch):
+    class Shrinking(CountingBatches):
+        def flow_batch(self, pairs: Sequence[FramePair]) -> Iterator[np.ndarray]:
+            yield from super().flow_batch(pairs)
+            self.batch_size = 3
+
+    backend = Shrinking(8)
+    store = compute_with(backend, marked, tmp_path / "b.zarr", monkeypatch)
+    assert backend.batches == [8, *[3] * 23, 1]
+    assert store.forward(38)[:, 0, 0].tolist() == [38, 39]
+
+
+def test_forward_alone_needs_half_the_work_and_the_last_frame_is_as_ever(
+    marked: Video, tmp_path: Path, monkeypatch
+):
+    both = compute_with(Counting(), marked, tmp_path / "a.zarr", monkeypatch)
+    backend = Counting()
+    alone = compute_with(backend, marked, tmp_path / "b.zarr", monkeypatch, backward=False)
+    assert backend.pairs == [*((t, t + 1) for t in range(39)), (39, 38)]
+    np.testing.assert_array_equal(alone["forward"][:], both["forward"][:])
+    assert sorted(alone.group.array_keys()) == ["forward"]
+    assert not alone.has_backward
+    with pytest.raises(StoreError, match=r"b\.zarr holds no backward flow: make it with flow.backward: true"):
+        alone.backward(0)
+
+
+def test_forward_alone_of_a_single_frame_is_zero(video: Video, tmp_path: Path):
+    store = compute(Video("still", video.frame_paths[:1]), tmp_path / "still.zarr", backward=False)
+    assert not store.forward(0).any()
+
+
+def test_backward_flow_is_named_in_the_key_only_where_it_is_left_out():
+    assert "backward" not in FlowSettings().model_dump()
+    assert FlowSettings(backward=False).model_dump()["backward"] is False
+
+
+def test_few_frames_are_held_whatever_the_length(marked: Video, tmp_path: Path, monkeypatch):
+    alive: WeakSet[Frame] = WeakSet()
+    most = [0]
+    read = Video.frame
+
+    def tracked(video: Video, t: int) -> Frame:
+        frame = read(video, t).view(Frame)
+        alive.add(frame)
+        return frame
+
+    class Watching(CountingBatches):
+        def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            most[0] = max(most[0], len(alive))
+            return super().flow(first, second)
+
+    monkeypatch.setattr(Video, "frame", tracked)
+    compute_with(Watching(3), marked, tmp_path / "b.zarr", monkeypatch)
+    assert 0 < most[0] <= 3 * 3 + 4
+
+
+class Frame(np.ndarray):
+    """A frame that can be counted by identity."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]
+        return self is other
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2160, 3840)])
+def test_frames_of_one_pixel_and_of_4k(tmp_path: Path, size):
+    paths = []
+    for t in range(2):
+        paths.append(tmp_path / f"{t:05d}.bmp")
+        grey = np.roll(np.add.outer(np.arange(size[0]) // 9 * 40, np.arange(size[1]) // 9 * 90), 3 * t, 1)
+        Image.fromarray(np.repeat(grey.astype(np.uint8)[..., None], 3, 2)).save(paths[-1])
+    video = Video("odd", tuple(paths))
+    store = compute(video, tmp_path / "odd.zarr", options={"preset": "ultrafast"})
+    assert store["backward"].shape == (2, 2, *size)
+    proposals = ProposalSettings()
+    compute_proposals(video, proposals, tmp_path / "odd.zarr", tmp_path / "proposals/odd.zarr")
+    found = alba.store.open(tmp_path / "proposals/odd.zarr")
+    assert found.size == size
+    assert len(found) == 2
 
 
 @given(st.floats(-1023, 1023, width=32))

@@ -1,31 +1,51 @@
+import json
+from importlib.util import find_spec
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 
 from alba.config import ProposalSettings
+from alba.config.backends import EMBEDDED
 from alba.masks import mask_boxes
-from alba.proposals import ProposalBackend, Proposals, load_backend
+from alba.proposals import BatchProposalBackend, ProposalBackend, Proposals, load_backend
 
-NETWORKS = ("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")
+RANDOM = {"weights": "none", "score_threshold": 0.01, "max_proposals": 12, "device": "cpu"}
+BACKENDS = {
+    "regions": ("regions", {}),
+    "torchvision-v1": ("torchvision", {**RANDOM, "model": "maskrcnn_resnet50_fpn"}),
+    "torchvision-v2": ("torchvision", {**RANDOM, "model": "maskrcnn_resnet50_fpn_v2"}),
+    "detectron2": ("detectron2", {**RANDOM, "score_threshold": 0.001}),
+}
 
 
-@pytest.fixture(scope="module", params=["regions", *NETWORKS])
+def shrink(network: Any) -> None:
+    """Let a network with random weights see small pictures and few regions, for speed."""
+    if hasattr(network.model, "transform"):
+        network.model.transform.min_size = (64,)
+        network.model.transform.max_size = 96
+        network.model.rpn._post_nms_top_n["testing"] = 20
+    else:
+        resize = network._resize.augs[0]
+        resize.short_edge_length, resize.max_size = (64, 64), 96
+        network.model.proposal_generator.post_nms_topk[False] = 20
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> ProposalBackend:
-    """Networks with random weights see small pictures and few regions, for speed."""
-    if request.param == "regions":
-        return load_backend(ProposalSettings())
-    options = {
-        "model": request.param,
-        "weights": "none",
-        "score_threshold": 0.01,
-        "max_proposals": 12,
-        "device": "cpu",
-    }
-    network = load_backend(ProposalSettings(backend="torchvision", options=options))
-    network.model.transform.min_size = (64,)
-    network.model.transform.max_size = 96
-    network.model.rpn._post_nms_top_n["testing"] = 20
-    return network
+    name, options = BACKENDS[request.param]
+    requires = EMBEDDED["proposals"][name].requires
+    if requires and find_spec(requires) is None:
+        pytest.skip(f"{requires} is not installed")
+    made = load_backend(ProposalSettings(backend=name, options=options))
+    if hasattr(made, "model"):
+        shrink(made)
+    return made
+
+
+def test_contract_is_held_by_every_backend_that_alba_brings():
+    assert {name for name, _ in BACKENDS.values()} == set(EMBEDDED["proposals"])
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,3 +120,34 @@ def test_inputs_stay_as_they_were(backend: ProposalBackend):
 
 def test_every_feature_has_a_name_of_its_own(backend: ProposalBackend):
     assert len(set(backend.feature_names)) == backend.num_features
+
+
+def test_provenance_tells_backend_and_weights(backend: ProposalBackend):
+    assert backend.provenance["backend"] in EMBEDDED["proposals"]
+    assert backend.provenance["weights"] is None
+    json.dumps(backend.provenance)
+
+
+def test_batch_gives_what_the_frames_give_one_by_one(backend: ProposalBackend):
+    if not isinstance(backend, BatchProposalBackend):
+        pytest.skip("takes one frame at a time")
+    inputs = [scene(60, 80), (np.full((60, 80, 3), 128, np.uint8), None, None)]
+    runner: Any = backend._runner  # type: ignore[attr-defined]
+    runner.batch_size = 2  # as on a GPU
+    try:
+        together = list(backend.propose_batch(inputs))
+    finally:
+        runner.batch_size = 1
+    assert len(together) == 2
+    for found, alone in zip(together, [backend.propose(*each) for each in inputs], strict=True):
+        check(found, (60, 80), backend)
+        np.testing.assert_allclose(found.scores, alone.scores, rtol=1e-3)
+        np.testing.assert_allclose(found.features, alone.features, rtol=1e-2, atol=1e-3)
+        assert (found.masks != alone.masks).mean() < 1e-3
+
+
+def test_frame_of_4k_is_accepted(backend: ProposalBackend):
+    size = (2160, 3840)
+    found = backend.propose(*scene(*size))
+    assert len(found) > 0
+    check(found, size, backend)
