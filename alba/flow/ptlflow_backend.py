@@ -80,6 +80,9 @@ class PtlflowBackend:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # frames too few or too small for the network
+            if len(pairs) > 1:  # some networks take a single pair
+                self._runner.batch_size = 1
+                return [flow for pair in pairs for flow in self._run([pair])]
             raise BackendError(
                 f"ptlflow's {self._name} fails on two frames of {images.shape[-2]} x {images.shape[-1]} "
                 f"pixels ({first_line(error)})",

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 
@@ -60,7 +62,14 @@ class _Module(torch.nn.Module):
     """What the networks use of a LightningModule when they are not trained."""
 
     def save_hyperparameters(self, *_args: object, **_options: object) -> None:
-        """Keep nothing: it would only go into checkpoints."""
+        """Keep the arguments of the constructors that are at work: CRAFT's parts are configured by them."""
+        self._hparams: dict[str, Any] = {}
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name == "__init__":
+            code = frame.f_code
+            names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+            self._hparams |= {name: frame.f_locals[name] for name in names}
+            frame = frame.f_back
 
     @property
     def device(self) -> torch.device:

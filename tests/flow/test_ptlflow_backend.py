@@ -1,14 +1,17 @@
+import ast
 import hashlib
 import subprocess
 import sys
 import urllib.error
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from alba.config import FlowSettings
 from alba.config.backends import PtlflowOptions
 from alba.errors import BackendError
 from alba.flow.ptlflow_backend import PtlflowBackend, to_model_input
@@ -36,6 +39,7 @@ def test_every_registered_model_is_found_without_importing_any():
 def test_only_the_chosen_model_is_imported():
     script = """
 import sys
+from alba.config import FlowSettings
 from alba.config.backends import PtlflowOptions
 from alba.flow.ptlflow_backend import PtlflowBackend
 imported = []
@@ -165,3 +169,81 @@ def test_model_that_gives_several_fields_is_refused(pair, monkeypatch):
     monkeypatch.setattr(backend.model, "forward", lambda inputs: {"flows": torch.zeros(1, 2, 2, 130, 150)})
     with pytest.raises(BackendError, match="takes two frames"):
         backend.flow(*pair)
+
+
+def test_models_found_are_those_that_ptlflow_registers():
+    script = "import ptlflow; print(*ptlflow.get_model_names())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.splitlines()[-1].split()) == sorted(model_modules())
+
+
+@pytest.mark.parametrize("name", sorted(model_modules()))
+def test_every_model_can_be_named(name):
+    """Settings take it, and its module defines it; nothing is built."""
+    settings = FlowSettings(backend="ptlflow", options={"model": name})
+    assert settings.options["model"] == name
+    spec = find_spec("ptlflow")
+    assert spec is not None
+    path = Path(str(spec.origin)).parent.parent / f"{model_modules()[name].replace('.', '/')}.py"
+    classes = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+    assert name in classes
+
+
+@pytest.mark.parametrize("name", ["pwcnet", "raft_small", "sea_raft_s", "liteflownet", "flownets"])
+def test_architectures_take_pairs_of_any_size_in_batches(name, pair):
+    backend = make(name)
+    backend._runner.batch_size = 2  # as on a GPU
+    for height, width in ((130, 150), (37, 61)):
+        first, second = (frame[:height, :width] for frame in pair)
+        flows = list(backend.flow_batch([(first, second), (second, first)]))
+        assert len(flows) == 2
+        for flow in flows:
+            assert flow.shape == (2, height, width)
+            assert flow.dtype == np.float32
+            assert np.isfinite(flow).all()
+        assert np.abs(flows[0] - flows[1]).max() > 0
+
+
+def test_model_whose_parts_are_configured_by_its_arguments_can_be_made():
+    assert make("craft").model.inter_trans_config.num_modes == 4
+
+
+def test_memory_that_runs_out_makes_smaller_batches(pair, monkeypatch):
+    backend = make()
+    backend._runner.batch_size = 4  # as on a GPU
+    forward, sizes = backend.model.forward, []
+
+    def short_of_memory(inputs: dict[str, torch.Tensor]) -> object:
+        sizes.append(len(inputs["images"]))
+        if sizes[-1] > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return forward(inputs)
+
+    monkeypatch.setattr(backend.model, "forward", short_of_memory)
+    flows = list(backend.flow_batch([pair, pair[::-1], pair]))
+    assert sizes == [3, 1, 1, 1]
+    assert backend.batch_size == 1
+    np.testing.assert_array_equal(flows[0], flows[2])
+
+
+def test_frames_that_do_not_fit_the_memory_at_all_are_one_clear_line(pair, monkeypatch):
+    def no_memory(inputs: object) -> object:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    backend = make()
+    monkeypatch.setattr(backend.model, "forward", no_memory)
+    with pytest.raises(BackendError, match="ptlflow's pwcnet_nodc: the memory of cpu is too small for one"):
+        backend.flow(*pair)
+
+
+def test_weights_are_loaded_into_memory_that_nothing_was_drawn_for(tmp_path: Path):
+    """What a file does not overwrite would be whatever the memory held: so everything must be overwritten."""
+    path = tmp_path / "net.ckpt"
+    source = make("sea_raft_s")
+    torch.save({"state_dict": source.model.state_dict()}, path)
+    loaded = make("sea_raft_s", str(path))
+    expected = dict(source.model.named_parameters())
+    for name, parameter in loaded.model.named_parameters():
+        assert torch.equal(parameter, expected[name])
+    for name, buffer in loaded.model.named_buffers():
+        assert torch.equal(buffer, dict(source.model.named_buffers())[name])
