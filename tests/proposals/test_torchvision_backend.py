@@ -188,3 +188,60 @@ def test_published_weights_need_no_more_than_frozen_layers_without_eps():
 def test_proposals_start_without_torch():
     script = "import sys, alba.proposals; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_mixed_precision_gives_whole_proposals(model, frame, monkeypatch):
+    """The CPU's half precision in the place of the GPU's: every result must come back as float32."""
+    backend = make(model)
+    whole = backend.propose(frame, None, None)
+    autocast = torch.autocast
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: autocast("cpu", torch.bfloat16))
+    half = backend.propose(frame, None, None)
+    assert len(half) > 0
+    assert half.scores.dtype == half.features.dtype == np.float32
+    assert half.masks.any((1, 2)).all()
+    assert not np.array_equal(half.features[: len(whole)], whole.features[: len(half)])  # so it was in use
+    np.testing.assert_allclose(half.scores.max(), whole.scores.max(), rtol=0.1)
+
+
+def test_memory_that_runs_out_makes_smaller_batches(frame, monkeypatch):
+    backend = make()
+    backend._runner.batch_size = 4  # as on a GPU
+    backbone, sizes = backend.model.backbone.forward, []
+
+    def short_of_memory(images: torch.Tensor) -> object:
+        sizes.append(len(images))
+        if sizes[-1] > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return backbone(images)
+
+    monkeypatch.setattr(backend.model.backbone, "forward", short_of_memory)
+    found = list(backend.propose_batch([(frame, None, None)] * 4))
+    assert sizes == [4, 2, 2]
+    assert backend.batch_size == 2
+    np.testing.assert_array_equal(found[0].masks, found[3].masks)
+
+
+def test_masks_at_full_size_exist_for_one_frame_at_a_time(frame, monkeypatch):
+    backend, pasted = make(), []
+    paste = torchvision_backend._Detections.paste
+    monkeypatch.setattr(
+        torchvision_backend._Detections, "paste", lambda found: pasted.append(1) or paste(found)
+    )
+    backend._runner.batch_size = 3  # as on a GPU
+    results = backend.propose_batch([(frame, None, None)] * 3)
+    assert len(pasted) == 0
+    next(results)
+    assert len(pasted) == 1
+
+
+def test_weights_take_the_place_of_everything_that_was_not_drawn(tmp_path: Path):
+    for model in MODELS:
+        path = tmp_path / f"{model}.pth"
+        state = make(model).model.state_dict()
+        torch.save(state, path)
+        loaded = make(model, str(path)).model
+        assert set(dict(loaded.named_parameters())) <= set(state)
+        assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+        assert loaded.training is False
