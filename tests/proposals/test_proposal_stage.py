@@ -1,4 +1,6 @@
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from alba.config import REVISIONS, FlowSettings, ProposalSettings
 from alba.datasets import Video
 from alba.errors import DatasetError, StoreError
 from alba.flow import compute_flow
-from alba.proposals import Proposals, compute_proposals
+from alba.proposals import FrameInput, Proposals, compute_proposals
 from alba.store import ProposalStore
 
 SIZE = (40, 53)
@@ -26,6 +28,7 @@ class Painter:
 
     def __init__(self) -> None:
         self.flows: list[np.ndarray | None] = []
+        self.flows_backward: list[np.ndarray | None] = []
 
     def begin_video(self) -> None:
         self.flows.clear()
@@ -33,6 +36,7 @@ class Painter:
     def propose(self, frame, flow_forward, flow_backward) -> Proposals:
         t = round(int(frame[0, 0, 0]) / 40)
         self.flows.append(flow_forward)
+        self.flows_backward.append(flow_backward)
         n = COUNTS[t]
         masks = np.zeros((n, *SIZE), bool)
         for i in range(n):
@@ -41,6 +45,19 @@ class Painter:
         scores = np.float32([0.9 - 0.1 * i for i in range(n)])
         features = np.float32([[t, i, 0] for i in range(n)]).reshape(n, 3)
         return Proposals(masks, boxes, scores, features)
+
+
+class BatchPainter(Painter):
+    """The same, in batches."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.batches: list[int] = []
+
+    def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
+        self.batches.append(len(inputs))
+        return (self.propose(*each) for each in inputs)
 
 
 @pytest.fixture
@@ -116,6 +133,44 @@ def test_backend_that_uses_flow_gets_each_frames_own(
     compute_flow(video, FlowSettings(), tmp_path / "flow.zarr")
     compute_proposals(video, WITH_FLOW, tmp_path / "flow.zarr", tmp_path / "bars.zarr")
     assert [float(flow[0, 0, 0]) for flow in painter.flows] == [1, 3, 5, -6]
+
+
+def test_backend_that_uses_flow_gets_the_forward_alone_where_nothing_else_is_stored(
+    video: Video, painter: Painter, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("alba.flow.dis.DisBackend.flow", lambda *_: np.ones((2, *SIZE), np.float32))
+    compute_flow(video, FlowSettings(backward=False), tmp_path / "flow.zarr")
+    compute_proposals(video, WITH_FLOW, tmp_path / "flow.zarr", tmp_path / "bars.zarr")
+    assert [float(flow[0, 0, 0]) for flow in painter.flows] == [1, 1, 1, -1]
+    assert painter.flows_backward == [None] * 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 9])
+def test_batches_make_the_same_store(video: Video, painter: Painter, tmp_path: Path, monkeypatch, batch_size):
+    compute_proposals(video, NO_FLOW, None, tmp_path / "a.zarr")
+    backend = BatchPainter(batch_size)
+    monkeypatch.setattr("alba.proposals.stage.load_backend", lambda settings: backend)
+    compute_proposals(video, NO_FLOW, None, tmp_path / "b.zarr")
+    assert backend.batches == {1: [1] * 4, 3: [3, 1], 9: [4]}[batch_size]
+    assert open_proposals(tmp_path / "b.zarr").digest == open_proposals(tmp_path / "a.zarr").digest
+
+
+def test_proposals_of_few_frames_are_held_whatever_the_length(tmp_path: Path, monkeypatch):
+    alive: WeakSet[Proposals] = WeakSet()
+    most = [0]
+
+    class Watched(Painter):
+        def propose(self, *inputs) -> Proposals:
+            found = super().propose(*inputs)
+            alive.add(found)
+            most[0] = max(most[0], len(alive))
+            return found
+
+    monkeypatch.setattr("alba.proposals.stage.load_backend", lambda settings: Watched())
+    monkeypatch.setattr(Proposals, "__hash__", object.__hash__)
+    long = write_video(tmp_path, [np.full((*SIZE, 3), 80, np.uint8)] * 30)
+    compute_proposals(long, NO_FLOW, None, tmp_path / "bars.zarr")
+    assert 0 < most[0] <= 5
 
 
 def test_backend_that_does_not_use_flow_gets_none(video: Video, painter: Painter, tmp_path: Path):
