@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,8 @@ def _make_model(config: str) -> tuple[GeneralizedRCNN, AugmentationList]:
             resize = [instantiate(step) for step in lazy.dataloader.test.mapper.augmentations]
         else:
             cfg = get_cfg()
-            cfg.merge_from_file(str(path), allow_unsafe=False)
+            # Some of detectron2's own configurations hold code; in others' it is refused.
+            cfg.merge_from_file(str(path), allow_unsafe=not Path(config).is_file())
             cfg.MODEL.DEVICE = "cpu"
             model = build_model(cfg)
             resize = [ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)]

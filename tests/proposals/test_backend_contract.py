@@ -142,7 +142,8 @@ def test_batch_gives_what_the_frames_give_one_by_one(backend: ProposalBackend):
     for found, alone in zip(together, [backend.propose(*each) for each in inputs], strict=True):
         check(found, (60, 80), backend)
         np.testing.assert_allclose(found.scores, alone.scores, rtol=1e-3)
-        np.testing.assert_allclose(found.features, alone.features, rtol=1e-2, atol=1e-3)
+        rounding = 1e-3 * np.abs(alone.features).max(initial=0)  # random weights make it large
+        np.testing.assert_allclose(found.features, alone.features, rtol=0, atol=rounding)
         assert (found.masks != alone.masks).mean() < 1e-3
 
 

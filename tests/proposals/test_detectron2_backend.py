@@ -37,7 +37,30 @@ def make(config: str = FPN, weights: str = "none", **options: object) -> "Detect
     resize = backend._resize.augs[0]  # small pictures and few regions, for speed
     resize.short_edge_length, resize.max_size = (64, 64), 128
     backend.model.proposal_generator.post_nms_topk = {True: 15, False: 15}
+    if weights == "none":
+        tame(backend)
     return backend
+
+
+def tame(backend: "Detectron2Backend") -> None:
+    """Give the frozen normalisation layers of random weights the statistics of a picture.
+
+    Without them what the layers pass on grows until every box is the whole frame.
+    """
+    from detectron2.layers import FrozenBatchNorm2d
+
+    def normalise(layer: Any, inputs: tuple[torch.Tensor]) -> None:
+        layer.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        layer.running_var.copy_(inputs[0].var((0, 2, 3)))
+
+    layers = [layer for layer in backend.model.modules() if isinstance(layer, FrozenBatchNorm2d)]
+    handles = [layer.register_forward_pre_hook(normalise) for layer in layers]
+    options = backend.options
+    backend.options = options.model_copy(update={"max_proposals": 5})
+    backend.propose(np.random.default_rng(1).integers(0, 256, (61, 83, 3), np.uint8), None, None)
+    backend.options = options
+    for handle in handles:
+        handle.remove()
 
 
 @pytest.fixture(scope="module")
