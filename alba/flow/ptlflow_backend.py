@@ -124,8 +124,9 @@ def _make_model(name: str) -> torch.nn.Module:
         with bare_ptlflow():
             return _instantiate(getattr(import_module(modules[name]), name))
     except Exception as error:  # a network may want compiled parts, other packages or a download
+        reason = error.__cause__ or error  # the parser of its arguments wraps what the network says
         raise BackendError(
-            f"ptlflow's {name} cannot be made ({type(error).__name__}: {first_line(error)})",
+            f"ptlflow's {name} cannot be made ({type(reason).__name__}: {first_line(reason)})",
             "install what it names, or choose another model",
         ) from error
 
