@@ -24,13 +24,17 @@ MIN_SIDE = 128
 SEED = 0
 """Of random weights."""
 
+_ROUNDING = 0.01
+"""Share of the flow by which a batch may change it: half precision does less, a wrong formula more."""
+
 
 class PtlflowBackend:
     """One network of ptlflow, for pairs of frames.
 
     Each network pads or resizes its input to its own stride. Frames with a side below `MIN_SIDE` are
     extended at the bottom and the right by repeating their last row and column, and the flow is
-    cropped back.
+    cropped back. A network that takes a single pair, or whose flow depends on how many there are, gets them
+    one by one.
 
     Parameters
     ----------
@@ -44,6 +48,7 @@ class PtlflowBackend:
 
     def __init__(self, options: PtlflowOptions) -> None:
         self._name = options.model
+        self._takes_batches: bool | None = None  # not known before there is a batch
         self._runner = Runner(options, f"ptlflow's {options.model}")
         with fresh_weights(SEED if options.checkpoint == "none" else None):
             self.model = _make_model(options.model)
@@ -73,6 +78,25 @@ class PtlflowBackend:
         return self._runner.run(pairs, self._run)
 
     def _run(self, pairs: Sequence[FramePair]) -> Sequence[NDArray[np.float32]]:
+        if len(pairs) == 1:
+            return self._infer(pairs)
+        if self._takes_batches is None:
+            self._takes_batches = self._try_batch(pairs[:2])
+        if self._takes_batches:
+            return self._infer(pairs)
+        self._runner.batch_size = 1
+        return [flow for pair in pairs for flow in self._infer([pair])]
+
+    def _try_batch(self, pairs: Sequence[FramePair]) -> bool:
+        """Whether the network takes several pairs, and gives what it gives for each of them alone."""
+        (alone,) = self._infer(pairs[:1])
+        try:
+            together = self._infer(pairs)[0]
+        except BackendError:
+            return False
+        return bool(np.abs(together - alone).mean() <= _ROUNDING * np.abs(alone).mean())
+
+    def _infer(self, pairs: Sequence[FramePair]) -> Sequence[NDArray[np.float32]]:
         height, width = pairs[0][0].shape[:2]
         images = to_model_input(pairs).to(self._runner.device)
         try:
@@ -80,9 +104,6 @@ class PtlflowBackend:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # frames too few or too small for the network
-            if len(pairs) > 1:  # some networks take a single pair
-                self._runner.batch_size = 1
-                return [flow for pair in pairs for flow in self._run([pair])]
             raise BackendError(
                 f"ptlflow's {self._name} fails on two frames of {images.shape[-2]} x {images.shape[-1]} "
                 f"pixels ({first_line(error)})",

@@ -189,7 +189,7 @@ def test_every_model_can_be_named(name):
     assert name in classes
 
 
-@pytest.mark.parametrize("name", ["pwcnet", "raft_small", "sea_raft_s", "liteflownet", "flownets"])
+@pytest.mark.parametrize("name", ["pwcnet", "raft_small", "sea_raft_s", "flownets"])
 def test_architectures_take_pairs_of_any_size_in_batches(name, pair):
     backend = make(name)
     backend._runner.batch_size = 2  # as on a GPU
@@ -202,6 +202,31 @@ def test_architectures_take_pairs_of_any_size_in_batches(name, pair):
             assert flow.dtype == np.float32
             assert np.isfinite(flow).all()
         assert np.abs(flows[0] - flows[1]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["liteflownet", "irr_pwcnet"])
+def test_model_that_fails_or_errs_in_batches_gets_pairs_one_by_one(name, pair):
+    backend = make(name)
+    alone = [backend.flow(*pair), backend.flow(*pair[::-1])]
+    backend._runner.batch_size = 2  # as on a GPU
+    flows = list(backend.flow_batch([pair, pair[::-1]]))
+    assert backend.batch_size == 1
+    np.testing.assert_array_equal(flows, alone)
+
+
+def test_model_that_takes_batches_is_tried_once_and_gets_them(pair, monkeypatch):
+    backend = make()
+    backend._runner.batch_size = 3  # as on a GPU
+    forward, sizes = backend.model.forward, []
+
+    def counting(inputs: dict[str, torch.Tensor]) -> object:
+        sizes.append(len(inputs["images"]))
+        return forward(inputs)
+
+    monkeypatch.setattr(backend.model, "forward", counting)
+    list(backend.flow_batch([pair] * 6))
+    assert sizes == [1, 2, 3, 3]
+    assert backend.batch_size == 3
 
 
 def test_model_whose_parts_are_configured_by_its_arguments_can_be_made():
@@ -221,7 +246,7 @@ def test_memory_that_runs_out_makes_smaller_batches(pair, monkeypatch):
 
     monkeypatch.setattr(backend.model, "forward", short_of_memory)
     flows = list(backend.flow_batch([pair, pair[::-1], pair]))
-    assert sizes == [3, 1, 1, 1]
+    assert sizes == [1, 2, 1, 1, 1]  # four do not fit, nor do two
     assert backend.batch_size == 1
     np.testing.assert_array_equal(flows[0], flows[2])
 
