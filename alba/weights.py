@@ -5,6 +5,7 @@ Only the modules of network backends import this one; it needs torch.
 
 import hashlib
 import pickle
+import re
 import socket
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -120,12 +121,20 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         content = _read(path)
     except Exception as error:  # what damaged bytes raise depends on where they are damaged
         raise BackendError(
-            f"weights {path} are damaged or hold more than tensors ({first_line(error)})",
+            f"weights {path} are damaged or hold more than tensors ({_reason(error)})",
             "download them again, or save the state_dict alone as safetensors",
         ) from None
     if not isinstance(content, Mapping):
         raise BackendError(f"weights {path} hold no state_dict", "save the state_dict alone")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """What a reader stumbled over; torch's own message says it after much advice."""
+    named = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
+    if named:
+        return f"it names {named[1]}"
+    return "no file of torch" if "Weights only load failed" in str(error) else first_line(error)
 
 
 def _read(path: Path) -> Any:

@@ -34,7 +34,7 @@ def test_both_formats_give_the_tensors_back(tmp_path: Path):
 def test_pickled_code_is_refused_and_never_run(tmp_path: Path, write):
     sprung = tmp_path / "sprung"
     write({"a": Trap(sprung)}, tmp_path / "trap.pth")
-    with pytest.raises(BackendError, match=r"trap\.pth .*more than tensors"):
+    with pytest.raises(BackendError, match=r"trap\.pth .*more than tensors \((it names|no file of torch)"):
         read_weights(tmp_path / "trap.pth")
     assert not sprung.exists()
 
