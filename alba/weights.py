@@ -131,7 +131,7 @@ def read_weights(path: Path) -> Mapping[str, Any]:
 
 def _reason(error: Exception) -> str:
     """What a reader stumbled over; torch's own message says it after much advice."""
-    named = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
     if named:
         return f"it names {named[1]}"
     return "no file of torch" if "Weights only load failed" in str(error) else first_line(error)

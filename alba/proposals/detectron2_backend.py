@@ -86,6 +86,9 @@ class Detectron2Backend:
         """Frames that fit into the device's memory at once."""
         return self._runner.batch_size
 
+    def begin_video(self) -> None:
+        """Nothing is kept from frame to frame."""
+
     def propose(
         self,
         frame: NDArray[np.uint8],

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -222,7 +223,13 @@ class FlowStore(Store):
     @property
     def has_backward(self) -> bool:
         """Whether the backward flow was stored (setting `backward` of the flow stage)."""
-        return "backward" in self.group
+        return "backward" in self.attributes["digests"]
+
+    @property
+    def schema(self) -> StoreSchema:
+        """What this store holds: the flow both ways, or forward alone."""
+        whole = super().schema
+        return whole if self.has_backward else replace(whole, arrays={"forward": whole.arrays["forward"]})
 
     def backward(self, frames: Rows) -> NDArray[np.float32]:
         """Flow t -> t - 1: (2, H, W) float32, (dx, dy) in pixels; (n, 2, H, W) for a slice.
@@ -233,7 +240,7 @@ class FlowStore(Store):
             The store was made without it.
         """
         if not self.has_backward:
-            raise StoreError(f"{self.path} holds no backward flow", "make it with flow.backward: true")
+            raise StoreError(f"{self.address} holds no backward flow", "make it with flow.backward: true")
         return self.read("backward", frames)
 
 

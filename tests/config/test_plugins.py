@@ -62,6 +62,9 @@ class Box:
     def __init__(self, options):
         self.side = options.side
 
+    def begin_video(self):
+        pass
+
     def propose(self, frame, flow_forward, flow_backward):
         return next(self.propose_batch([(frame, flow_forward, flow_backward)]))
 

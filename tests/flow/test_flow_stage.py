@@ -263,6 +263,8 @@ def test_forward_alone_needs_half_the_work_and_the_last_frame_is_as_ever(
     np.testing.assert_array_equal(alone["forward"][:], both["forward"][:])
     assert sorted(alone.group.array_keys()) == ["forward"]
     assert not alone.has_backward
+    assert list(alone.window(3, 5)) == ["forward"]
+    alone.verify()
     with pytest.raises(StoreError, match=r"b\.zarr holds no backward flow: make it with flow.backward: true"):
         alone.backward(0)
 
