@@ -101,7 +101,7 @@ class Detectron2Backend:
     def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
         """Propose masks for frames, as `BatchProposalBackend.propose_batch` says."""
         for found in self._runner.run([frame for frame, _, _ in inputs], self._detect):
-            yield found.paste()
+            yield from self._runner.run([found], lambda one: [one[0].paste()])
 
     def _detect(self, frames: Sequence[NDArray[np.uint8]]) -> "list[_Detections]":
         """The model's own inference with its heads called one by one, as the box features are wanted."""
