@@ -166,7 +166,7 @@ class AssignmentSettings(Settings):
 class ReinforceSettings(Settings):
     """Policy gradient on J&F of whole videos (section 3.2)."""
 
-    discount: Fraction = Field(0.99, description="gamma")
+    discount: Fraction = Field(0.9, description="gamma (paper: 0.99)")
     baseline: Literal["episode", "leave-one-out"] = Field(
         "leave-one-out",
         description="episode: returns standardised within an episode (the authors' code); "

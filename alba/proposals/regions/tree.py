@@ -1,10 +1,13 @@
 """Trees of merging regions: every node is a coherent piece of the frame."""
 
-import higra as hg
 import numpy as np
 from numpy.typing import NDArray
 
 from alba.proposals.regions.superpixels import Superpixels
+from alba.stand_ins import StandIn, stand_ins
+
+with stand_ins([StandIn("higra.plot")]):  # it imports matplotlib, which takes longer than all else here
+    import higra as hg
 
 _LAST_MERGES = 80  # what merges earlier is too alike its surroundings to be an object
 
