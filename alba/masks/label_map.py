@@ -1,6 +1,7 @@
 """Label maps: one object id per pixel, kept as indexed PNGs with the DAVIS palette."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,14 +99,14 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         ) from None
 
 
-def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
+def write_label_map(file: Path | IO[bytes], label_map: NDArray[np.uint8]) -> None:
     """Write an indexed PNG with the DAVIS palette.
 
     Parameters
     ----------
-    path : Path
+    file : Path or binary file
     label_map : (H, W) uint8
     """
     image = Image.fromarray(label_map, mode="P")
     image.putpalette(PALETTE.tobytes())
-    image.save(path)
+    image.save(file, format="PNG")
