@@ -274,8 +274,24 @@ def ablation(
     """Compare the rows of the ablation."""
     from alba.reporting import compare_rows
 
-    pairs = [result.partition("=") for result in results]
-    compare_rows({row: Path(path) for row, _, path in pairs}, output, figure)
+    compare_rows(_named_paths(results), output, figure)
+
+
+@app.command()
+def peers(
+    results: Annotated[list[str], typer.Argument(help="method=path/metrics.csv, once per method")],
+    output: Output,
+    figure: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Compare the result of this system, named alba, with those of other methods."""
+    from alba.reporting import compare_methods
+
+    compare_methods(_named_paths(results), output, figure)
+    show(output)
+
+
+def _named_paths(results: list[str]) -> dict[str, Path]:
+    return {name: Path(path) for name, _, path in (result.partition("=") for result in results)}
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
@@ -62,18 +63,24 @@ def write_submission(
         "youtube-vos", ground_truth, split, Path(predictions), allow_missing, tracks, SEEN_CATEGORIES
     )
     tasks = open_tasks(request)
-    output = Path(output)
+    with _whole_file(Path(output)) as partial, ZipFile(partial, "w") as archive:
+        for task in progress(tasks, "submission", unit="video"):
+            for frame, label_map in _label_maps(task):
+                content = io.BytesIO()
+                write_label_map(content, label_map)
+                # A fixed date: the archive depends on the masks alone.
+                entry = ZipInfo(f"Annotations/{task.truth.name}/{frame}.png", (1980, 1, 1, 0, 0, 0))
+                archive.writestr(entry, content.getvalue())
+    return sum(task.predictions.num_missing for task in tasks)
+
+
+@contextmanager
+def _whole_file(output: Path) -> Iterator[Path]:
+    """Yield a path to write to, which becomes `output` if the block succeeds and vanishes if it fails."""
     partial = output.with_name(output.name + ".partial")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with ZipFile(partial, "w") as archive:
-            for task in progress(tasks, "submission", unit="video"):
-                for frame, label_map in _label_maps(task):
-                    content = io.BytesIO()
-                    write_label_map(content, label_map)
-                    # A fixed date: the archive depends on the masks alone.
-                    entry = ZipInfo(f"Annotations/{task.truth.name}/{frame}.png", (1980, 1, 1, 0, 0, 0))
-                    archive.writestr(entry, content.getvalue())
+        yield partial
         partial.replace(output)
     except OSError as error:
         raise EvaluationError(
@@ -81,8 +88,8 @@ def write_submission(
             "check permissions and free space, or give another file",
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
-    return sum(task.predictions.num_missing for task in tasks)
+        if partial.is_file():
+            partial.unlink()
 
 
 def _label_maps(task: YouTubeTask) -> Iterator[tuple[str, NDArray[np.uint8]]]:
