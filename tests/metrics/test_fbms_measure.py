@@ -81,12 +81,26 @@ def test_certainty_weighs_pixels_and_hides_regions():
     assert scores.num_objects == 1
 
 
+def maps_of(overlap):
+    """Regions and prediction in which every pair shares as many pixels as told."""
+    pairs = [(r, k) for r, row in enumerate(overlap) for k, count in enumerate(row) for _ in range(count)]
+    regions, prediction = np.array(pairs, np.uint8).T
+    return sure(regions[None]), prediction[None]
+
+
 def test_extracted_needs_more_than_three_quarters():
-    truth = sure(frame(0, 0, 0, 0, 1, 1, 1, 1, 1, 1))
-    # The object's F is 2 * 6 / (6 + 10), exactly three quarters.
-    scores = evaluate_regions([truth], [frame(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)], 2)
-    assert scores.f_measure.tolist() == [0, 0.75]
+    truth, prediction = maps_of([[96, 4], [0, 6]])
+    scores = evaluate_regions([truth], [prediction], 2)
+    assert scores.f_measure.tolist() == [192 / 196, 0.75]
     assert scores.num_extracted == 0
+    truth, prediction = maps_of([[96, 4], [0, 7]])
+    assert evaluate_regions([truth], [prediction], 2).num_extracted == 1
+
+
+def test_four_decimals_of_f_decide_the_assignment():
+    # The whole of F would match region 0 with cluster 0: its sum is larger by 0.00002.
+    truth, prediction = maps_of([[33, 23], [22, 14]])
+    assert evaluate_regions([truth], [prediction], 2).clusters.tolist() == [1, 0]
 
 
 def test_data_set_figure_is_the_f_of_mean_precision_and_recall():
