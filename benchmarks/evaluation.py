@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -38,19 +38,22 @@ SIZE = (480, 854)
 
 def moving_blobs(
     rng: np.random.Generator, num_frames: int, num_labels: int, size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Ellipses that drift, later ones in front: (T, H, W) label maps."""
+) -> Iterator[NDArray[np.uint8]]:
+    """Ellipses that drift, later ones in front: (H, W) label maps, one by one.
+
+    A video is never held as a whole: what this process once held would count as memory of those it starts.
+    """
     height, width = size
     centres = rng.uniform(0, (width, height), (num_labels, 2))
     steps = rng.uniform(-4, 4, (num_labels, 2))
     axes = rng.uniform(0.04, 0.22, (num_labels, 2)) * height
     angles = rng.uniform(0, 180, num_labels)
-    video = np.zeros((num_frames, *size), np.uint8)
     for t in range(num_frames):
+        label_map = np.zeros(size, np.uint8)
         for k in range(num_labels):
             centre, axis = (centres[k] + t * steps[k]).astype(int).tolist(), axes[k].astype(int).tolist()
-            cv2.ellipse(video[t], centre, axis, float(angles[k]), 0, 360, k + 1, thickness=-1)
-    return video
+            cv2.ellipse(label_map, centre, axis, float(angles[k]), 0, 360, k + 1, thickness=-1)
+        yield label_map
 
 
 def write_videos(root: Path, num_videos: int, num_frames: int) -> list[str]:
@@ -60,15 +63,12 @@ def write_videos(root: Path, num_videos: int, num_frames: int) -> list[str]:
     Image.new("RGB", SIZE[::-1]).save(image)
     for index, name in enumerate(names):
         rng = np.random.default_rng(index)
-        truth = moving_blobs(rng, num_frames, 2, SIZE)
-        truth[:, :40, :60] = VOID
-        stored = {
-            f"DAVIS/Annotations_unsupervised/480p/{name}": truth,
-            f"predictions/{name}": moving_blobs(rng, num_frames, 20, SIZE),
-        }
-        for folder, maps in stored.items():
+        folders = {f"DAVIS/Annotations_unsupervised/480p/{name}": 2, f"predictions/{name}": 20}
+        for folder, num_labels in folders.items():
             (root / folder).mkdir(parents=True)
-            for t, label_map in enumerate(maps):
+            for t, label_map in enumerate(moving_blobs(rng, num_frames, num_labels, SIZE)):
+                if num_labels == 2:
+                    label_map[:40, :60] = VOID
                 write_label_map(root / folder / f"{t:05d}.png", label_map)
         frames = root / "DAVIS/JPEGImages/480p" / name
         frames.mkdir(parents=True)
@@ -155,7 +155,7 @@ def measure_reward(batch: int = 16) -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     truths, predictions = (
-        np.concatenate([moving_blobs(rng, 1, num_labels, (256, 256)) for _ in range(batch)])
+        np.stack([next(moving_blobs(rng, 1, num_labels, (256, 256))) for _ in range(batch)])
         for num_labels in (5, 20)
     )
     slow = seconds(partial(reference.pairs, truths[0], predictions[0], 20, 5)) * batch
