@@ -1,7 +1,8 @@
 """Scores the PNGs of any method against the ground truth of a data set."""
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
@@ -134,8 +135,13 @@ def _score_all(tasks: Sequence[Task], jobs: int) -> list[Any]:
             # Longest first, so that no process is left alone with a long video at the end.
             order = sorted(range(len(tasks)), key=lambda i: -len(tasks[i].predictions.needed))
             futures = {i: pool.submit(tasks[i].score) for i in order}
-            waiting = (futures[i].result() for i in range(len(tasks)))
-            return list(progress(waiting, "evaluate", len(tasks), unit="video"))
+            for future in progress(as_completed(futures.values()), "evaluate", len(tasks), unit="video"):
+                future.result()  # the first failure ends the evaluation
+            return [futures[i].result() for i in range(len(tasks))]
+        except BrokenProcessPool:
+            raise EvaluationError(
+                "a process of the evaluation was killed", "give it more memory, or fewer jobs"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

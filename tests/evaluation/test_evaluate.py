@@ -1,6 +1,9 @@
 """Scoring of PNGs on disk by the DAVIS rules; what a user can do wrong."""
 
 import json
+import os
+import signal
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,8 @@ from rich.console import Console
 from alba.config import DatasetSettings
 from alba.errors import ConfigError, DatasetError, EvaluationError
 from alba.evaluation import COLUMNS, evaluate, results_table
+from alba.evaluation.evaluate import _score_all
+from alba.evaluation.request import Predictions
 from alba.masks import write_label_map
 from alba.metrics import evaluate_video
 
@@ -284,6 +289,21 @@ def test_errors_cross_processes(data):
     with pytest.raises(EvaluationError, match=r"bear/00002.png cannot be decoded"):
         run(data, jobs=2)
     assert not (data[0] / "out").exists()
+
+
+@dataclass
+class Killed:
+    """A task whose process the system ends, as it does when memory runs out."""
+
+    predictions = Predictions(UNSUPERVISED, (), frozenset(), 0)
+
+    def score(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_a_line():
+    with pytest.raises(EvaluationError, match="process of the evaluation was killed: give it more memory"):
+        _score_all([Killed(), Killed()], jobs=2)
 
 
 def test_missing_folders(data):
