@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from alba.datasets.folders import require_frames
 from alba.errors import DatasetError
+from alba.masks.image_file import open_image
 
 _SPLITS = {"train": ("Trainingset", "TrainingSet"), "val": ("Testset", "TestSet")}
 """Official folders of a split; FBMS-59 has no third one, so that "val" and "test" are the same."""
@@ -197,12 +197,5 @@ def _read_labelled_frame(lines: Iterator[str]) -> tuple[int, str]:
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing", "restore the ground truth") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DatasetError(
-            f"{path} cannot be decoded ({error})", "download or extract the file again"
-        ) from None
+    with open_image(path, "restore the ground truth") as image:
+        return np.asarray(image)
