@@ -57,7 +57,12 @@ def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
     return _read_list(_find_list(root, dataset, split))
 
 
-def open_video(dataset: DatasetSettings, name: str, annotation_folders: Sequence[str] | None = None) -> Video:
+def open_video(
+    dataset: DatasetSettings,
+    name: str,
+    annotation_folders: Sequence[str] | None = None,
+    needs_images: bool = True,
+) -> Video:
     """Open one video of a data set; reads directory listings only.
 
     Parameters
@@ -67,6 +72,9 @@ def open_video(dataset: DatasetSettings, name: str, annotation_folders: Sequence
     annotation_folders : sequence of str, optional
         DAVIS: where to look for the annotations below the root, the first that has the video wins; left
         out, ``Annotations_unsupervised`` and then ``Annotations`` (DAVIS 2016: ``Annotations`` only).
+    needs_images : bool
+        DAVIS: where only names and annotations are wanted, the images may be left out of the data set;
+        the annotations then stand for the frames.
 
     Raises
     ------
@@ -81,10 +89,12 @@ def open_video(dataset: DatasetSettings, name: str, annotation_folders: Sequence
             return Video(name, fbms.find_frames(root, name))
         case "youtube-vos":
             return youtube_vos.open_video(root, name)
-    frames = require_frames(root / "JPEGImages" / dataset.resolution / name)
+    images = root / "JPEGImages" / dataset.resolution / name
+    kinds = annotation_folders or _ANNOTATIONS[dataset.layout]
+    annotated = next((p for kind in kinds if (p := root / kind / dataset.resolution / name).is_dir()), None)
+    frames = require_frames(images if needs_images or images.is_dir() or not annotated else annotated)
     _check_consecutive(frames)
-    folders = annotation_folders or _ANNOTATIONS[dataset.layout]
-    annotations = _annotations(root, folders, dataset.resolution, name, frames)
+    annotations = None if annotated is None else _annotations(annotated, frames)
     if dataset.layout == "davis16":
         return Video(name, frames, annotations, to_label_map=_foreground)
     return Video(name, frames, annotations)
@@ -105,15 +115,8 @@ def _check_consecutive(frames: tuple[Path, ...]) -> None:
             raise DatasetError(f"{missing} is missing", "restore the frame")
 
 
-def _annotations(
-    root: Path, kinds: Sequence[str], resolution: str, name: str, frames: tuple[Path, ...]
-) -> tuple[Path, ...] | None:
-    for kind in kinds:
-        folder = root / kind / resolution / name
-        if folder.is_dir():
-            break
-    else:
-        return None
+def _annotations(folder: Path, frames: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """Annotation of every frame; None where only the first has one."""
     present = {path.stem: path for path in folder.glob("*.png")}
     for stem in sorted(present.keys() - {frame.stem for frame in frames}):
         raise DatasetError(

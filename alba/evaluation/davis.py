@@ -39,8 +39,9 @@ def find_tasks(request: Request) -> list[DavisTask]:
     dataset, split = request.dataset, request.split
     if request.protocol == "davis17-unsupervised" and split.startswith("test-") and not dataset.image_set:
         dataset = dataset.model_copy(update={"image_set": "2019"})  # where the official scorer looks
+    folders = _ANNOTATIONS[request.protocol]
     return [
-        _find_task(request, open_video(dataset, name, _ANNOTATIONS[request.protocol]))
+        _find_task(request, open_video(dataset, name, folders, needs_images=False))
         for name in list_videos(dataset, split)
     ]
 

@@ -193,6 +193,16 @@ def test_unsupervised_falls_back_on_the_only_annotations_and_says_so(data):
     assert "Annotations/480p" in str(results_table(results).caption)
 
 
+def test_images_are_not_needed(data):
+    whole = run(data)
+    (data[0] / "truth/JPEGImages").rename(data[0] / "gone")
+    alone = run(data)
+    pd.testing.assert_frame_equal(alone.frames, whole.frames)
+    annotations(data)[2].unlink()
+    with pytest.raises(DatasetError, match=r"bear/00002\.png is missing"):
+        run(data)
+
+
 def test_the_call_takes_a_data_set_too(data):
     root = data[0]
     dataset = DatasetSettings(layout="davis17", root=str(root / "truth"))

@@ -217,3 +217,29 @@ def test_masks_that_change_make_their_method_be_scored_again(with_peers):
     assert with_peers.planned("results/real/peers.csv") == {"evaluate_peer": 1, "compare_peers": 1}
     (with_peers.path / "data/peers/new").mkdir()
     assert with_peers.planned("results/real/peers.csv") == {"evaluate_peer": 2, "compare_peers": 1}
+
+
+def test_layouts_of_every_benchmark_are_planned(project):
+    fbms, youtube = project.path / "data/FBMS/Testset/cats01", project.path / "data/YouTube-VOS/valid"
+    for folder in (fbms, youtube / "JPEGImages/0a"):
+        folder.mkdir(parents=True)
+        (folder / "00000.jpg").touch()
+    (fbms / "GroundTruth").mkdir()
+    (youtube / "meta.json").write_text('{"videos": {"0a": {}}}')
+    rules = {"fbms": {"protocol": "fbms"}, "yt": {"protocol": "youtube-vos", "tracks": "first-frame"}}
+    borrowed = {"train_on": "sprites", "train_split": ""}
+    datasets = {
+        "sprites": {"generate": {"num_train": 1, "num_val": 1}},
+        "fbms": {"layout": "fbms", "root": "FBMS", "stages": {"evaluation": rules["fbms"]}, **borrowed},
+        "yt": {
+            "layout": "youtube-vos",
+            "root": "YouTube-VOS",
+            "stages": {"evaluation": rules["yt"]},
+            **borrowed,
+        },
+    }
+    project.configure(datasets=datasets)
+    planned = project.planned("results/fbms/metrics.csv", "results/yt/metrics.csv")
+    assert planned["segment_video"] == planned["evaluate_videos"] == 2
+    project.run("results/yt/metrics.csv")
+    assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]
