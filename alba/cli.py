@@ -1,9 +1,8 @@
 """The command line: one verb per stage; it parses, calls and prints."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,11 +14,13 @@ from alba.config import (
     GroupingSettings,
     LabelSettings,
     ProposalSettings,
+    ProtocolName,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
     SpritesSettings,
     load_settings,
+    read_words,
 )
 from alba.errors import AlbaError, ConfigError
 
@@ -38,6 +39,11 @@ Split = Annotated[str, typer.Option(help="name of the list of videos")]
 Output = Annotated[Path, typer.Option(help="where the result is published")]
 Input = Annotated[Path, typer.Option()]
 MaybeInput = Annotated[Path | None, typer.Option()]
+Predictions = Annotated[Path, typer.Option(help="folder with <video>/<frame>.png")]
+AllowMissing = Annotated[bool, typer.Option(help="take missing predictions as empty, and count them")]
+Tracks = Annotated[
+    str, typer.Option(help="YouTube-VOS: ids (track k is object k) or first-frame (chosen by its truth)")
+]
 
 DEFAULTS = "{}"
 
@@ -187,30 +193,62 @@ def segment(
 
 @app.command()
 def evaluate(
-    predictions: Annotated[Path, typer.Option(help="folder with <video>/<frame>.png")],
+    predictions: Predictions,
     output: Output,
     dataset: Annotated[str, typer.Option(help="data set with the ground truth: JSON, or a file")] = "",
-    ground_truth: Annotated[str, typer.Option(help="root of a DAVIS layout, instead of --dataset")] = "",
-    protocol: Annotated[str, typer.Option(help="davis17-unsupervised or davis16")] = "davis17-unsupervised",
-    split: Split = "val",
-    jobs: Annotated[int, typer.Option(help="processes")] = 1,
-    allow_missing: Annotated[bool, typer.Option(help="score missing predictions as empty")] = False,
+    ground_truth: Annotated[str, typer.Option(help="root of the official data set, not --dataset")] = "",
+    protocol: Annotated[str, typer.Option(help=", ".join(get_args(ProtocolName)))] = "davis17-unsupervised",
+    split: Annotated[str, typer.Option(help="list of videos: its name, or a .txt of your own")] = "val",
+    year: Annotated[str, typer.Option(help="DAVIS: folder of the list; default: the protocol's")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    allow_missing: AllowMissing = False,
+    tracks: Tracks = "ids",
+    seen: Annotated[Path | None, typer.Option(help="YouTube-VOS: file of the seen categories")] = None,
 ) -> None:
     """Score any method's indexed PNGs by the official rules."""
     from rich.console import Console
 
-    from alba.datasets import list_videos, open_video
     from alba.evaluation import evaluate as score
     from alba.evaluation import results_table
+    from alba.metrics import SEEN_CATEGORIES
 
-    if bool(dataset) == bool(ground_truth):
-        raise ConfigError("evaluate needs ground truth", "give either --dataset or --ground-truth")
-    layout = "davis16" if protocol == "davis16" else "davis17"
-    source = dataset or json.dumps({"layout": layout, "root": ground_truth})
-    settings = load_settings(DatasetSettings, source)
-    videos = [open_video(settings, name) for name in list_videos(settings, split)]
-    results = score(protocol, videos, predictions, output, jobs, split, allow_missing)
+    results = score(
+        protocol,
+        _ground_truth(dataset, ground_truth),
+        predictions,
+        output,
+        split,
+        year,
+        jobs,
+        allow_missing,
+        tracks,
+        SEEN_CATEGORIES if seen is None else read_words(seen),
+    )
     Console().print(results_table(results))
+
+
+@app.command()
+def submission(
+    predictions: Predictions,
+    output: Annotated[Path, typer.Option(help="ZIP file")],
+    dataset: Annotated[str, typer.Option(help="data set of layout youtube-vos: JSON, or a file")] = "",
+    ground_truth: Annotated[str, typer.Option(help="root of YouTube-VOS, instead of --dataset")] = "",
+    split: Split = "valid",
+    allow_missing: AllowMissing = False,
+    tracks: Tracks = "ids",
+) -> None:
+    """Write the archive that the YouTube-VOS server scores."""
+    from alba.evaluation import write_submission
+
+    source = _ground_truth(dataset, ground_truth)
+    missing = write_submission(source, predictions, output, split, tracks, allow_missing)
+    print(f"{output}: {missing} missing frames handed in as empty")
+
+
+def _ground_truth(dataset: str, root: str) -> str | DatasetSettings:
+    if bool(dataset) == bool(root):
+        raise ConfigError("no ground truth, or two of them", "give either --dataset or --ground-truth")
+    return root or load_settings(DatasetSettings, dataset)
 
 
 @app.command()
@@ -236,8 +274,24 @@ def ablation(
     """Compare the rows of the ablation."""
     from alba.reporting import compare_rows
 
-    pairs = [result.partition("=") for result in results]
-    compare_rows({row: Path(path) for row, _, path in pairs}, output, figure)
+    compare_rows(_named_paths(results), output, figure)
+
+
+@app.command()
+def peers(
+    results: Annotated[list[str], typer.Argument(help="method=path/metrics.csv, once per method")],
+    output: Output,
+    figure: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Compare the result of this system, named alba, with those of other methods."""
+    from alba.reporting import compare_methods
+
+    compare_methods(_named_paths(results), output, figure)
+    show(output)
+
+
+def _named_paths(results: list[str]) -> dict[str, Path]:
+    return {name: Path(path) for name, _, path in (result.partition("=") for result in results)}
 
 
 @app.command()

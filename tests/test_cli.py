@@ -85,15 +85,91 @@ def test_help_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_ablation_compares_rows(tmp_path):
+def metrics_of(folder, **means):
     columns = "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
-    for row, mean in (("proposals", 0.25), ("reinforced", 0.5)):
-        (tmp_path / f"{row}.csv").write_text(f"{columns}\n{mean},0,0,0,0,0,0\n")
-    pairs = [f"{row}={tmp_path / row}.csv" for row in ("proposals", "reinforced")]
+    for name, mean in means.items():
+        (folder / f"{name}.csv").write_text(f"{columns}\n{mean},0,0,0,0,0,0\n")
+    return [f"{name}={folder / name}.csv" for name in means]
+
+
+def test_peers_are_compared_the_best_first(tmp_path):
+    table, figure = tmp_path / "out/peers.csv", tmp_path / "out/peers.png"
+    pairs = metrics_of(tmp_path, alba=0.5, cut=0.25, ags=0.75)
+    done = alba("peers", "--output", table, "--figure", figure, *pairs)
+    assert done.returncode == 0
+    lines = table.read_text().splitlines()
+    assert lines[0].startswith("method,J&F-Mean,J-Mean")
+    assert [line.split(",")[0] for line in lines[1:]] == ["ags", "alba", "cut"]
+    assert Image.open(figure).size[0] > 500
+    assert "0.750" in done.stdout
+    assert_one_line(alba("peers", "--output", table, "--figure", figure, "nlc=none.csv"), "none.csv")
+
+
+def davis16(folder):
+    """DAVIS 2016 with one video of three frames, and a prediction of the only frame that counts."""
+    truth, predictions = folder / "DAVIS", folder / "theirs"
+    label_map = np.zeros((40, 60), np.uint8)
+    label_map[10:20, 10:30] = 255
+    for path in (truth / "JPEGImages/480p/clip", truth / "Annotations/480p/clip", predictions / "clip"):
+        path.mkdir(parents=True)
+    for t in range(3):
+        Image.fromarray(label_map).convert("RGB").save(truth / f"JPEGImages/480p/clip/{t:05}.jpg")
+        Image.fromarray(label_map).save(truth / f"Annotations/480p/clip/{t:05}.png")
+    Image.fromarray(label_map).save(predictions / "clip/00001.png")
+    (truth / "ImageSets/2016").mkdir(parents=True)
+    (truth / "ImageSets/2016/val.txt").write_text("clip\n")
+    common = ["--protocol", "davis16", "--ground-truth", truth, "--predictions", predictions]
+    return ["evaluate", *common, "--output", folder / "scores"]
+
+
+def test_evaluate_scores_any_methods_masks(tmp_path):
+    done = alba(*davis16(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "clip_1" in done.stdout
+    assert "global" in done.stdout
+    stored = json.loads((tmp_path / "scores/results.json").read_text())
+    assert stored["global"]["J&F-Mean"] == 1
+    assert list(stored) == ["global", "objects"]
+    assert list(stored["objects"]["clip_1"]) == list(stored["global"])[1:]
+
+
+def test_evaluate_refuses_what_breaks_the_rules(tmp_path):
+    command = davis16(tmp_path)
+    (tmp_path / "theirs/clip/00001.png").unlink()
+    assert_one_line(alba(*command), "clip/00001.png is missing", "davis16 scores all frames but")
+    assert not (tmp_path / "scores").exists()
+    done = alba(*command, "--allow-missing")
+    assert done.returncode == 0
+    assert "1 missing frames scored as empty" in done.stdout
+    assert_one_line(alba(*command[:-1], tmp_path / "x", "--protocol", "davis"), "unknown protocol 'davis'")
+    assert_one_line(alba(*command, "--year", "2017"), "2017/val.txt is missing")
+    assert_one_line(alba(*command, "--seen", tmp_path / "none"), "none is missing")
+    assert_one_line(alba("evaluate", "--predictions", "x", "--output", "y"), "no ground truth")
+
+
+def test_submission_verb(tmp_path):
+    root = tmp_path / "YouTube-VOS/valid"
+    for path in (root / "JPEGImages/ab", root / "Annotations/ab", tmp_path / "ours/ab"):
+        path.mkdir(parents=True)
+    label_map = np.ones((8, 8), np.uint8)
+    Image.fromarray(label_map).save(root / "Annotations/ab/00000.png")
+    Image.fromarray(label_map).save(tmp_path / "ours/ab/00000.png")
+    objects = {"1": {"frames": ["00000", "00005"]}}
+    (root / "meta.json").write_text(json.dumps({"videos": {"ab": {"objects": objects}}}))
+    command = ["submission", "--ground-truth", root.parent, "--predictions", tmp_path / "ours"]
+    command += ["--output", tmp_path / "results.zip"]
+    assert_one_line(alba(*command), "ab/00005.png is missing")
+    done = alba(*command, "--allow-missing")
+    assert "1 missing frames" in done.stdout
+    assert (tmp_path / "results.zip").stat().st_size > 0
+
+
+def test_ablation_compares_rows(tmp_path):
+    pairs = metrics_of(tmp_path, proposals=0.25, reinforced=0.5)
     table, figure = tmp_path / "out/ablation.csv", tmp_path / "out/ablation.png"
     assert alba("ablation", "--output", table, "--figure", figure, *pairs).returncode == 0
     lines = table.read_text().splitlines()
-    assert lines[0] == f"row,{columns}"
+    assert lines[0] == "row,J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
     assert [line.split(",")[:2] for line in lines[1:]] == [["proposals", "0.25"], ["reinforced", "0.5"]]
     assert Image.open(figure).size[0] > 500
     assert_one_line(alba("ablation", "--output", table, "--figure", figure, "oracle=none.csv"), "none.csv")

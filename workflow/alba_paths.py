@@ -24,6 +24,9 @@ FINAL_ROW = "reinforced"
 
 FINAL_NETWORK = "reinforce"
 
+OWN = "alba"
+"""What this system is called beside its peers."""
+
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
 _NETWORKS_OF_ROW = {
     "selection": {"selection": "selection"},
@@ -230,9 +233,9 @@ class Paths:
             f"{self.folder(wildcards.dataset, 'segment', FINAL_ROW)}/{wildcards.video}{suffix}"
         )
 
-    def protocol(self, wildcards: Any) -> str:
-        """Rules by which a data set is scored."""
-        return self.stages(wildcards.dataset).evaluation.protocol
+    def evaluation(self, setting: str) -> Callable[[Any], str]:
+        """A setting of the rules by which a data set is scored."""
+        return lambda wildcards: getattr(self.stages(wildcards.dataset).evaluation, setting)
 
     def scores(self, wildcards: Any) -> list[str]:
         """Metrics of every row of the ablation, in the order of `ROWS`."""
@@ -240,6 +243,40 @@ class Paths:
             f"<results>/{wildcards.dataset}/" + ("" if row == FINAL_ROW else f"{row}/") + "metrics.csv"
             for row in ROWS
         ]
+
+    # Peers
+
+    def peer_masks(self, wildcards: Any) -> str:
+        """Folder of another method's PNGs, a folder per video."""
+        return str(self._peers_root(wildcards.dataset) / wildcards.method)
+
+    def peer_files(self, wildcards: Any) -> str:
+        """Number and size of a method's files: masks that change make it be scored again."""
+        sizes = [path.stat().st_size for path in Path(self.peer_masks(wildcards)).glob("*/*.png")]
+        return f"{len(sizes)} files, {sum(sizes)} bytes"
+
+    def methods(self, wildcards: Any) -> list[str]:
+        """Names of what is compared: the system itself and every folder below the configured one."""
+        root = self._peers_root(wildcards.dataset)
+        if not root.is_dir():
+            raise DatasetError(f"folder of peers {root} does not exist", "put one folder per method there")
+        names = sorted(path.name for path in root.iterdir() if path.is_dir())
+        for name in names:
+            if not re.fullmatch(NAME, name) or name == OWN:
+                raise DatasetError(f"{root}: method name {name!r}", "use letters, digits, - and _, not alba")
+        return [OWN, *names]
+
+    def method_scores(self, wildcards: Any) -> list[str]:
+        """Metrics of `methods`, in that order."""
+        folder = f"<results>/{wildcards.dataset}"
+        peers = [f"{folder}/peers/{name}/metrics.csv" for name in self.methods(wildcards)[1:]]
+        return [f"{folder}/metrics.csv", *peers]
+
+    def _peers_root(self, name: str) -> Path:
+        peers = self._settings_of(name).peers
+        if not peers:
+            raise ConfigError(f"datasets.{name}.peers is empty", "name the folder of other methods' masks")
+        return Path(os.path.normpath(Path(self.configuration.data_root) / peers))
 
     # Targets
 

@@ -1,7 +1,7 @@
 """Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
 
 from alba.config.keys import REVISIONS, ROWS, stage_key
-from alba.config.load import load_settings, parse_settings
+from alba.config.load import load_settings, parse_settings, read_words
 from alba.config.settings import (
     AssignmentSettings,
     Configuration,
@@ -12,6 +12,7 @@ from alba.config.settings import (
     GroupingSettings,
     LabelSettings,
     ProposalSettings,
+    ProtocolName,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "GroupingSettings",
     "LabelSettings",
     "ProposalSettings",
+    "ProtocolName",
     "ReinforceSettings",
     "SegmentSettings",
     "SelectionSettings",
@@ -38,5 +40,6 @@ __all__ = [
     "Stages",
     "load_settings",
     "parse_settings",
+    "read_words",
     "stage_key",
 ]

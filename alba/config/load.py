@@ -56,6 +56,13 @@ def load_settings(model: type[Model], text_or_path: str) -> Model:
     return parse_settings(model, _mapping(path.read_text(), str(path)), str(path))
 
 
+def read_words(path: Path) -> frozenset[str]:
+    """Words of a text file, such as a category a line."""
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing", "give a text file with a word a line")
+    return frozenset(path.read_text().split())
+
+
 def _mapping(text: str, source: str) -> Mapping[str, Any]:
     try:
         values = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)

@@ -12,6 +12,7 @@ from alba.config.plugins import find_backend, resolve_options
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+ProtocolName = Literal["davis17-unsupervised", "davis17-semisupervised", "davis16", "fbms", "youtube-vos"]
 
 
 class Settings(BaseModel):
@@ -208,8 +209,14 @@ class SegmentSettings(Settings):
 class EvaluationSettings(Settings):
     """Scoring."""
 
-    protocol: Literal["davis17-unsupervised", "davis16"] = Field(
-        "davis17-unsupervised", description="davis17-unsupervised or davis16"
+    protocol: ProtocolName = Field(
+        "davis17-unsupervised",
+        description="davis17-unsupervised, davis17-semisupervised, davis16, fbms or youtube-vos",
+    )
+    tracks: Literal["ids", "first-frame"] = Field(
+        "ids",
+        description="youtube-vos only: track k is object k, or tracks are chosen by the ground truth of each "
+        "object's first annotated frame (published zero-shot figures)",
     )
 
 
@@ -230,15 +237,23 @@ class Stages(Settings):
 class DatasetSettings(Settings):
     """A data set on disk."""
 
-    layout: Literal["davis17", "davis16", "folder"] = Field(
-        "davis17", description="davis17, davis16 or folder (a folder of frames per video)"
+    layout: Literal["davis17", "davis16", "fbms", "youtube-vos", "folder"] = Field(
+        "davis17",
+        description="davis17, davis16, fbms, youtube-vos or folder (a folder of frames per video)",
     )
     root: str = Field("", description="relative to data_root; generated data lies in the cache")
     resolution: str = Field("480p", description="folder below JPEGImages and Annotations")
-    image_set: str = Field("", description="folder below ImageSets; empty: 2017, 2016 or 480p")
+    image_set: str = Field(
+        "", description="folder below ImageSets; empty: that of the layout (2017, 2016 or 480p)"
+    )
     train_split: str = Field("train", description="list of the training videos; empty: none")
     val_split: str = Field("val", description="list of the videos to segment and score")
     train_on: str = Field("", description="data set whose networks are used; empty: this one's")
+    peers: str = Field(
+        "",
+        description="folder of other methods' masks (<method>/<video>/<frame>.png), relative to data_root, "
+        "for peers.csv; empty: none",
+    )
     generate: SpritesSettings | None = Field(None, description="set for generated data only")
     stages: dict[str, Any] = Field({}, description="settings that differ for this data set")
 

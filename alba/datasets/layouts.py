@@ -1,15 +1,21 @@
-"""Layouts on disk: DAVIS 2017, DAVIS 2016, and a plain folder of frames."""
+"""Layouts on disk: DAVIS 2017, DAVIS 2016, FBMS-59, YouTube-VOS, and a plain folder of frames."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alba.config import DatasetSettings
+from alba.datasets import fbms, youtube_vos
+from alba.datasets.folders import FRAME_SUFFIXES, find_frames, require_frames
 from alba.datasets.video import Video
 from alba.errors import DatasetError
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+_IMAGE_SETS = {"davis17": ("2017", "2016", "480p"), "davis16": ("2016", "480p", "2017")}
+"""Folders of lists, the layout's own first: data sets of one release hold those of others too."""
+
+_ANNOTATIONS = {"davis17": ("Annotations_unsupervised", "Annotations"), "davis16": ("Annotations",)}
 
 
 def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
@@ -19,7 +25,7 @@ def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
     ----------
     dataset : DatasetSettings
     split : str
-        "train", "val", or the name of another list of the layout.
+        "train", "val", the name of another list of the layout, or a text file (``.txt``) of one's own.
 
     Raises
     ------
@@ -34,8 +40,14 @@ def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
             f"data root {root} does not exist",
             "put the data set there, or set data_root or datasets.<name>.root in the configuration",
         )
+    if split.endswith(".txt"):
+        return _read_list(Path(split))
+    if dataset.layout == "fbms":
+        return fbms.list_videos(root, split)
+    if dataset.layout == "youtube-vos":
+        return youtube_vos.list_videos(root, split)
     if dataset.layout == "folder":
-        names = sorted(path.name for path in root.iterdir() if _frames(path))
+        names = sorted(path.name for path in root.iterdir() if find_frames(path))
         if not names:
             raise DatasetError(
                 f"{root} holds no folder with frames",
@@ -45,8 +57,24 @@ def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
     return _read_list(_find_list(root, dataset, split))
 
 
-def open_video(dataset: DatasetSettings, name: str) -> Video:
+def open_video(
+    dataset: DatasetSettings,
+    name: str,
+    annotation_folders: Sequence[str] | None = None,
+    needs_images: bool = True,
+) -> Video:
     """Open one video of a data set; reads directory listings only.
+
+    Parameters
+    ----------
+    dataset : DatasetSettings
+    name : str
+    annotation_folders : sequence of str, optional
+        DAVIS: where to look for the annotations below the root, the first that has the video wins; left
+        out, ``Annotations_unsupervised`` and then ``Annotations`` (DAVIS 2016: ``Annotations`` only).
+    needs_images : bool
+        DAVIS: where only names and annotations are wanted, the images may be left out of the data set;
+        the annotations then stand for the frames.
 
     Raises
     ------
@@ -54,11 +82,19 @@ def open_video(dataset: DatasetSettings, name: str) -> Video:
         The video has no frames, a frame number is missing, or frames and annotations do not pair.
     """
     root = Path(dataset.root)
-    if dataset.layout == "folder":
-        return Video(name, _require_frames(root / name))
-    frames = _require_frames(root / "JPEGImages" / dataset.resolution / name)
+    match dataset.layout:
+        case "folder":
+            return Video(name, require_frames(root / name))
+        case "fbms":
+            return Video(name, fbms.find_frames(root, name))
+        case "youtube-vos":
+            return youtube_vos.open_video(root, name)
+    images = root / "JPEGImages" / dataset.resolution / name
+    kinds = annotation_folders or _ANNOTATIONS[dataset.layout]
+    annotated = next((p for kind in kinds if (p := root / kind / dataset.resolution / name).is_dir()), None)
+    frames = require_frames(images if needs_images or images.is_dir() or not annotated else annotated)
     _check_consecutive(frames)
-    annotations = _annotations(root, dataset, name, frames)
+    annotations = None if annotated is None else _annotations(annotated, frames)
     if dataset.layout == "davis16":
         return Video(name, frames, annotations, to_label_map=_foreground)
     return Video(name, frames, annotations)
@@ -67,22 +103,6 @@ def open_video(dataset: DatasetSettings, name: str) -> Video:
 def _foreground(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The binary annotations of DAVIS 2016 hold 0 and 255, or 0 and 1; they have no void."""
     return (stored > 0).astype(np.uint8)
-
-
-def _frames(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES))
-
-
-def _require_frames(folder: Path) -> tuple[Path, ...]:
-    frames = _frames(folder)
-    if not frames:
-        raise DatasetError(
-            f"{folder} holds no frames",
-            f"put the video's {', '.join(FRAME_SUFFIXES)} files there",
-        )
-    return frames
 
 
 def _check_consecutive(frames: tuple[Path, ...]) -> None:
@@ -95,15 +115,8 @@ def _check_consecutive(frames: tuple[Path, ...]) -> None:
             raise DatasetError(f"{missing} is missing", "restore the frame")
 
 
-def _annotations(
-    root: Path, dataset: DatasetSettings, name: str, frames: tuple[Path, ...]
-) -> tuple[Path, ...] | None:
-    for kind in ("Annotations_unsupervised", "Annotations"):
-        folder = root / kind / dataset.resolution / name
-        if folder.is_dir():
-            break
-    else:
-        return None
+def _annotations(folder: Path, frames: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """Annotation of every frame; None where only the first has one."""
     present = {path.stem: path for path in folder.glob("*.png")}
     for stem in sorted(present.keys() - {frame.stem for frame in frames}):
         raise DatasetError(
@@ -120,21 +133,18 @@ def _annotations(
 
 
 def _find_list(root: Path, dataset: DatasetSettings, split: str) -> Path:
-    lists = root / "ImageSets"
-    candidates = [
-        lists / kind / f"{split}.txt" for kind in (dataset.image_set, "2017", "2016", "480p") if kind
-    ]
+    kinds = (dataset.image_set,) if dataset.image_set else _IMAGE_SETS[dataset.layout]
+    candidates = [root / "ImageSets" / kind / f"{split}.txt" for kind in kinds]
     for path in candidates:
         if path.is_file():
             return path
-    raise DatasetError(
-        f"{candidates[0]} is missing",
-        "restore the list of videos, or name another split in the configuration",
-    )
+    raise DatasetError(f"{candidates[0]} is missing", "restore the list of videos, or name another split")
 
 
 def _read_list(path: Path) -> list[str]:
     """Names from a list in either official form: a name a line, or an image and its annotation."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing", "give a text file with the name of a video a line")
     names: dict[str, None] = {}
     for line in path.read_text().splitlines():
         words = line.split()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from alba.errors import DatasetError
 from alba.masks import MAX_OBJECTS, VOID, read_label_map
+from alba.masks.image_file import open_image
 
 
 def _identity(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -120,12 +120,5 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
     DatasetError
         The file is missing, truncated or no image.
     """
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing", "restore the frame") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DatasetError(
-            f"{path} cannot be decoded ({error})", "download or extract the file again"
-        ) from None
+    with open_image(path, "restore the frame") as image:
+        return np.array(image.convert("RGB"))

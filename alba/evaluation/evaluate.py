@@ -1,123 +1,147 @@
 """Scores the PNGs of any method against the ground truth of a data set."""
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from alba.datasets import Video
-from alba.errors import DatasetError, EvaluationError
+from alba.config import DatasetSettings, parse_settings
+from alba.errors import ConfigError, EvaluationError
+from alba.evaluation import davis, fbms, youtube_vos
+from alba.evaluation.request import Predictions, Request
 from alba.evaluation.tables import Results, write_results
-from alba.masks import read_label_map
-from alba.metrics import PROTOCOLS, VideoScores, evaluate_video
+from alba.metrics import PROTOCOLS, SEEN_CATEGORIES
 from alba.progress import progress
 
+_BENCHMARKS: dict[str, ModuleType] = {
+    **dict.fromkeys(PROTOCOLS, davis),
+    "fbms": fbms,
+    "youtube-vos": youtube_vos,
+}
+_OWN_LAYOUT = ("davis16", "fbms", "youtube-vos")
+"""Protocols whose data set has a layout of the same name; the others read that of DAVIS 2017."""
 
-@dataclass(frozen=True)
-class _Task:
-    """One video to score: `paths` has its predictions, None where a frame is left out or missing."""
 
-    video: Video
-    paths: tuple[Path | None, ...]
-    num_missing: int
+class Task(Protocol):
+    """One video to score: read in the process that scores it."""
+
+    @property
+    def predictions(self) -> Predictions:
+        """What is scored."""
+
+    def score(self) -> Any:
+        """Read and score all frames that count."""
 
 
 def evaluate(
     protocol: str,
-    ground_truth: Sequence[Video],
-    predictions: Path,
-    output: Path,
-    num_jobs: int = 1,
+    ground_truth: str | Path | DatasetSettings,
+    predictions: str | Path,
+    output: str | Path,
     split: str = "val",
+    year: str = "",
+    jobs: int = 1,
     allow_missing: bool = False,
+    tracks: str = "ids",
+    seen: Collection[str] = SEEN_CATEGORIES,
 ) -> Results:
     """Score predictions and publish the tables; nothing is written unless every video can be scored.
 
     Parameters
     ----------
     protocol : str
-        A key of `alba.metrics.PROTOCOLS`.
-    ground_truth : sequence of Video
-        Annotated videos, in the order of the tables.
-    predictions : Path
+        One of `alba.config.ProtocolName`.
+    ground_truth : path or DatasetSettings
+        Root of the official data set, or a data set of any layout.
+    predictions : path
         Holds ``<video>/<frame>.png`` with the frames' own names; other files are ignored.
-    output : Path
+    output : path
         Folder of the tables, made if absent; see `write_results`.
-    num_jobs : int
-        Processes; videos are shared out among them.
     split : str
-        Goes into the names of the official files.
+        Name of the list of videos, or a text file with a name a line; goes into the names of the
+        official files.
+    year : str
+        DAVIS: folder of the list below ``ImageSets``; empty: the official one of the protocol.
+    jobs : int
+        Processes; videos are shared out among them.
     allow_missing : bool
         Score missing predictions as empty, and count them.
+    tracks : "ids" or "first-frame"
+        YouTube-VOS: whether track k is object k, or tracks are chosen with the ground truth of each
+        object's first annotated frame, as in published zero-shot figures.
+    seen : collection of str
+        YouTube-VOS: categories that count as seen; others are unseen.
 
     Raises
     ------
+    ConfigError
+        The protocol is unknown, or an option does not belong to it.
     EvaluationError
         A prediction that the protocol scores is missing, undecodable, of another size, stores colours,
         holds 255 or too large an id; or there is nothing to score.
     DatasetError
         The ground truth is missing or damaged.
     """
-    if not predictions.is_dir():
-        raise EvaluationError(f"{predictions} does not exist", "give the folder of the predictions")
-    tasks = [_find_predictions(video, predictions, protocol, allow_missing) for video in ground_truth]
-    scores = _score_all(tasks, protocol, num_jobs)
-    results = Results(
-        protocol,
-        {task.video.name: video_scores for task, video_scores in zip(tasks, scores, strict=True)},
-        sum(task.num_missing for task in tasks),
+    request = _request(
+        protocol, ground_truth, Path(predictions), split, year, allow_missing, tracks, frozenset(seen)
     )
-    write_results(results, output, split)
+    if not request.predictions.is_dir():
+        raise EvaluationError(f"{predictions} does not exist", "give the folder of the predictions")
+    benchmark = _BENCHMARKS[protocol]
+    tasks = benchmark.find_tasks(request)
+    results: Results = benchmark.tabulate(request, tasks, _score_all(tasks, jobs))
+    write_results(results, Path(output), Path(split).stem if split.endswith(".txt") else split)
     return results
 
 
-def _find_predictions(video: Video, predictions: Path, protocol: str, allow_missing: bool) -> _Task:
-    if video.annotation_paths is None:
-        raise EvaluationError(f"video {video.name} has no ground truth", "score annotated videos only")
-    folder = predictions / video.name
-    paths = [folder / f"{frame.stem}.png" for frame in video.frame_paths]
-    scored = set(PROTOCOLS[protocol].scored(range(len(video))))
-    missing = {t for t in scored if not paths[t].is_file()}
-    if missing and not allow_missing:
-        rule = f"{protocol} scores {'every frame' if PROTOCOLS[protocol].scores_ends else 'this frame'}"
-        what = paths[min(missing)] if folder.is_dir() else folder
-        raise EvaluationError(f"{what} is missing, and {rule}", "write it, or allow missing predictions")
-    needed = scored - missing
-    return _Task(video, tuple(path if t in needed else None for t, path in enumerate(paths)), len(missing))
+def _request(
+    protocol: str,
+    ground_truth: str | Path | DatasetSettings,
+    predictions: Path,
+    split: str,
+    year: str,
+    allow_missing: bool,
+    tracks: str,
+    seen: frozenset[str],
+) -> Request:
+    if protocol not in _BENCHMARKS:
+        raise ConfigError(f"unknown protocol {protocol!r}", f"choose one of {', '.join(_BENCHMARKS)}")
+    youtube_vos.check_track_choice(tracks)
+    if isinstance(ground_truth, DatasetSettings):
+        dataset = ground_truth
+    else:
+        values = {"layout": protocol if protocol in _OWN_LAYOUT else "davis17", "root": str(ground_truth)}
+        dataset = parse_settings(DatasetSettings, values, "ground truth")
+    if protocol in ("fbms", "youtube-vos") and dataset.layout != protocol:
+        raise ConfigError(f"{protocol} cannot score layout {dataset.layout}", "give a data set of its own")
+    if year:
+        if not protocol.startswith("davis"):
+            raise ConfigError(f"{protocol} has no lists by year", "leave the year out")
+        dataset = dataset.model_copy(update={"image_set": year})
+    if tracks != "ids" and protocol != "youtube-vos":
+        raise ConfigError(f"{protocol} does not choose tracks by the first frame", "leave the choice out")
+    return Request(protocol, dataset, split, predictions, allow_missing, tracks, seen)
 
 
-def _score_all(tasks: Sequence[_Task], protocol: str, num_jobs: int) -> list[VideoScores]:
-    score = partial(_score, protocol=protocol)
-    if num_jobs == 1 or len(tasks) == 1:
-        return list(progress(map(score, tasks), "evaluate", len(tasks), unit="video"))
+def _score_all(tasks: Sequence[Task], jobs: int) -> list[Any]:
+    if jobs == 1 or len(tasks) == 1:
+        return [task.score() for task in progress(tasks, "evaluate", unit="video")]
     # Fresh processes: a fork would inherit the threads of whatever library the caller has loaded.
-    with ProcessPoolExecutor(min(num_jobs, len(tasks)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn")) as pool:
         try:
             # Longest first, so that no process is left alone with a long video at the end.
-            order = sorted(range(len(tasks)), key=lambda i: -len(tasks[i].video))
-            futures = {i: pool.submit(score, tasks[i]) for i in order}
-            waiting = (futures[i].result() for i in range(len(tasks)))
-            return list(progress(waiting, "evaluate", len(tasks), unit="video"))
+            order = sorted(range(len(tasks)), key=lambda i: -len(tasks[i].predictions.needed))
+            futures = {i: pool.submit(tasks[i].score) for i in order}
+            for future in progress(as_completed(futures.values()), "evaluate", len(tasks), unit="video"):
+                future.result()  # the first failure ends the evaluation
+            return [futures[i].result() for i in range(len(tasks))]
+        except BrokenProcessPool:
+            raise EvaluationError(
+                "a process of the evaluation was killed", "give it more memory, or fewer jobs"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _score(task: _Task, protocol: str) -> VideoScores:
-    video = task.video
-    truths = (video.annotation(t) for t in range(len(video)))
-    masks = (None if path is None else _read_prediction(path, protocol) for path in task.paths)
-    frame_names = [str(path) for path in task.paths]
-    return evaluate_video(truths, masks, protocol, video.name, frame_names)
-
-
-def _read_prediction(path: Path, protocol: str) -> NDArray[np.uint8]:
-    try:
-        return read_label_map(path)
-    except DatasetError as error:
-        raise EvaluationError(f"{error.problem}, which {protocol} needs", error.remedy) from None

@@ -1,21 +1,25 @@
 """Results of an evaluation, and the tables that are made of them."""
 
 import json
+import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from alba.errors import EvaluationError
 from alba.metrics import STATISTICS, VideoScores
 
 COLUMNS = ("J&F-Mean", *STATISTICS)
-"""Official names of the global figures."""
+"""Official names of the global figures of DAVIS."""
+
+_IDENTITY = ("sequence", "object", "track", "category")
+"""Columns of the table of objects that are no figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,45 +29,93 @@ class Results:
     Parameters
     ----------
     protocol : str
-    videos : mapping of str to VideoScores
-        In the order of the tables.
+    overall : mapping of str to float
+        The global figures by their column names; the first is the one to compare methods by.
+    sequences : DataFrame
+        What the console shows and the official file per sequence is made of: column ``Sequence``
+        (``<video>_<k>`` where objects are scored one by one), then figures.
+    official : sequence of str
+        Columns of `sequences` that go into the official file.
+    objects : DataFrame
+        A row per object: sequence, object (true id), track (matched id), figures.
+    frames : DataFrame
+        A row per scored frame of each object: sequence, object, frame (index from 0), name, figures.
     num_missing : int
         Predicted frames that were missing and scored as empty.
+    rules : mapping of str to str
+        What else must be known beside the figures, such as how tracks were chosen.
     """
 
     protocol: str
-    videos: Mapping[str, VideoScores]
+    overall: Mapping[str, float]
+    sequences: pd.DataFrame
+    official: Sequence[str]
+    objects: pd.DataFrame
+    frames: pd.DataFrame
     num_missing: int = 0
+    rules: Mapping[str, str] = field(default_factory=dict)
 
-    @cached_property
-    def objects(self) -> pd.DataFrame:
-        """A row per object: sequence, object (true id), track (matched id) and the six `STATISTICS`."""
-        statistics = np.concatenate([scores.statistics() for scores in self.videos.values()])
-        table = pd.DataFrame(statistics, columns=list(STATISTICS))
-        rows = [
-            (name, object_id, track)
-            for name, scores in self.videos.items()
-            for object_id, track in enumerate(scores.tracks.tolist(), start=1)
-        ]
-        for position, column in enumerate(("sequence", "object", "track")):
-            table.insert(position, column, [row[position] for row in rows])
-        return table
 
-    @cached_property
-    def frames(self) -> pd.DataFrame:
-        """A row per scored frame of each object: sequence, object, frame (index from 0), J, F."""
-        return pd.concat(
-            pd.DataFrame({"sequence": name, "object": k + 1, "frame": scores.frames, "J": J, "F": F})
-            for name, scores in self.videos.items()
-            for k, (J, F) in enumerate(zip(scores.J.T, scores.F.T, strict=True))
-        )
+def object_tables(
+    videos: Mapping[str, VideoScores], frame_names: Mapping[str, Sequence[str]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`Results.objects` and `Results.frames` where objects have J and F.
 
-    @cached_property
-    def overall(self) -> dict[str, float]:
-        """The seven global figures (`COLUMNS`): means over all objects of all videos."""
-        means = self.objects[list(STATISTICS)].mean()
-        jf_mean = (means["J-Mean"] + means["F-Mean"]) / 2
-        return dict(zip(COLUMNS, map(float, (jf_mean, *means)), strict=True))
+    Parameters
+    ----------
+    videos : mapping of str to VideoScores
+        In the order of the tables.
+    frame_names : mapping of str to sequence of str
+        Names of all frames of each video.
+
+    Raises
+    ------
+    EvaluationError
+        There is no object to report on.
+    """
+    objects, frames = [], []
+    for name, scores in videos.items():
+        statistics = pd.DataFrame(scores.statistics(), columns=list(STATISTICS))
+        identity = pd.DataFrame({"sequence": name, "object": scores.objects, "track": scores.tracks})
+        objects.append(identity.join(statistics))
+        for column, object_id in enumerate(scores.objects.tolist()):
+            counted = np.isfinite(scores.J[:, column])
+            indices = scores.frames[counted]
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "sequence": name,
+                        "object": object_id,
+                        "frame": indices,
+                        "name": [frame_names[name][t] for t in indices],
+                        "J": scores.J[counted, column],
+                        "F": scores.F[counted, column],
+                    }
+                )
+            )
+    if not frames:
+        raise EvaluationError("no video has an object in its first frame", "check the ground truth")
+    return pd.concat(objects, ignore_index=True), pd.concat(frames, ignore_index=True)
+
+
+def sequence_rows(objects: pd.DataFrame) -> pd.DataFrame:
+    """`Results.sequences` where every object has a row: mean of J and F, and the six statistics."""
+    rows = objects[list(STATISTICS)].copy()
+    rows.insert(0, "J&F-Mean", (rows["J-Mean"] + rows["F-Mean"]) / 2)
+    rows.insert(0, "Sequence", row_names(objects))
+    return rows
+
+
+def overall_statistics(objects: pd.DataFrame) -> dict[str, float]:
+    """The seven global figures (`COLUMNS`): means over all objects of all videos."""
+    means = objects[list(STATISTICS)].mean()
+    jf_mean = (means["J-Mean"] + means["F-Mean"]) / 2
+    return dict(zip(COLUMNS, map(float, (jf_mean, *means)), strict=True))
+
+
+def row_names(objects: pd.DataFrame) -> list[str]:
+    """``<video>_<k>`` of every object."""
+    return [f"{name}_{k}" for name, k in zip(objects["sequence"], objects["object"], strict=True)]
 
 
 def write_results(results: Results, output: Path, split: str) -> None:
@@ -71,55 +123,65 @@ def write_results(results: Results, output: Path, split: str) -> None:
 
     `global_results-<split>.csv` and `per-sequence_results-<split>.csv` are the official files (three
     decimals); `metrics.csv`, `per-object.csv` and `per-frame.csv` have six decimals; `results.json` is in
-    full precision.
+    full precision; `protocol.json` tells by which rules they were made.
 
     Raises
     ------
     EvaluationError
-        There is no object to report on, or `output` cannot be written.
+        `output` cannot be written.
     """
-    if results.objects.empty:
-        raise EvaluationError("no video has an object in its first frame", "check the ground truth")
     overall = pd.DataFrame([results.overall])
-    official_objects = pd.DataFrame({"Sequence": _row_names(results)}).join(
-        results.objects[["J-Mean", "F-Mean"]]
-    )
+    official = results.sequences[["Sequence", *results.official]]
+    rules = {"protocol": results.protocol, "split": split, "num_missing": results.num_missing}
     contents = {
         f"global_results-{split}.csv": overall.to_csv(index=False, float_format="%.3f"),
-        f"per-sequence_results-{split}.csv": official_objects.to_csv(index=False, float_format="%.3f"),
+        f"per-sequence_results-{split}.csv": official.to_csv(index=False, float_format="%.3f"),
         "per-object.csv": results.objects.to_csv(index=False, float_format="%.6f"),
         "per-frame.csv": results.frames.to_csv(index=False, float_format="%.6f"),
         "results.json": json.dumps(_as_json(results), indent=1) + "\n",
+        "protocol.json": json.dumps({**rules, **results.rules}, indent=1) + "\n",
         "metrics.csv": overall.to_csv(index=False, float_format="%.6f"),
     }
     _publish(contents, output)
 
 
 def results_table(results: Results) -> Table:
-    """The console's table: a row per object, the global row below."""
-    missing = f", {results.num_missing} missing frames scored as empty" if results.num_missing else ""
-    table = Table(title=f"{results.protocol}{missing}")
-    table.add_column("Sequence")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    values = results.objects[list(STATISTICS)].to_numpy()
-    for name, row in zip(_row_names(results), values, strict=True):
-        mean = (row[STATISTICS.index("J-Mean")] + row[STATISTICS.index("F-Mean")]) / 2
-        table.add_row(name, *(f"{value:.3f}" for value in (mean, *row)))
+    """The console's table: a row per sequence or object, then the global row; under it what must be known."""
+    notes = [f"{rule}: {value}" for rule, value in results.rules.items()]
+    if results.num_missing:
+        notes.append(f"{results.num_missing} missing frames scored as empty")
+    table = Table(title=results.protocol, caption="\n".join(notes), box=box.SIMPLE_HEAD)
+    figures = list(dict.fromkeys([*results.sequences.columns[1:], *results.overall]))
+    table.add_column("Sequence", no_wrap=True)
+    for column in figures:
+        table.add_column(column.replace("-", "-\n", 1), justify="right")
+    for row in results.sequences.to_dict(orient="records"):
+        table.add_row(str(row["Sequence"]), *(_printed(row.get(column)) for column in figures))
     table.add_section()
-    table.add_row("global", *(f"{results.overall[column]:.3f}" for column in COLUMNS), style="bold")
+    table.add_row("global", *(_printed(results.overall.get(column)) for column in figures), style="bold")
     return table
 
 
-def _row_names(results: Results) -> list[str]:
-    return [
-        f"{name}_{k}" for name, scores in results.videos.items() for k in range(1, len(scores.tracks) + 1)
-    ]
+def _printed(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def _as_json(results: Results) -> dict[str, dict[str, object]]:
-    rows = results.objects[list(STATISTICS)].to_dict(orient="records")
-    return {"global": {**results.overall}, "objects": dict(zip(_row_names(results), rows, strict=True))}
+    figures = [column for column in results.objects.columns if column not in _IDENTITY]
+    rows = results.objects[figures].to_dict(orient="records")
+    objects = {
+        name: {column: _finite(value) for column, value in row.items()}
+        for name, row in zip(row_names(results.objects), rows, strict=True)
+    }
+    overall = {name: _finite(value) for name, value in results.overall.items()}
+    return {"global": {**overall}, "objects": {**objects}}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def _publish(contents: Mapping[str, str], output: Path) -> None:

@@ -32,13 +32,13 @@ def label_bits(label_map: NDArray[np.uint8], num_labels: int) -> NDArray[np.inte
 
     Parameters
     ----------
-    label_map : (H, W) uint8
+    label_map : (...) uint8
     num_labels : int
         At most 31; pixels that hold a larger id get no bit.
 
     Returns
     -------
-    (H, W) integer
+    (...) integer
     """
     table = np.zeros(256, bits_dtype(num_labels))
     table[1 : num_labels + 1] = 1 << np.arange(num_labels)
@@ -65,6 +65,34 @@ def boundary_map(bits: Bits) -> Bits:
     _join(boundary[..., :-1, :], bits[..., :-1, :] ^ bits[..., 1:, :])
     _join(boundary[..., :-1, :-1], bits[..., :-1, :-1] ^ bits[..., 1:, 1:])
     return boundary
+
+
+def boundary_pixels(
+    label_map: NDArray[np.uint8], num_labels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]:
+    """The pixels of ``boundary_map(label_bits(label_map, num_labels))`` that have a bit.
+
+    They are few, and those where the label map itself has a boundary: bits are made for them alone.
+
+    Parameters
+    ----------
+    label_map : (H, W) uint8
+        Ids up to `num_labels` only.
+    num_labels : int
+
+    Returns
+    -------
+    rows, columns : (n,) int64
+    bits : (n,) integer
+    """
+    height, width = label_map.shape
+    pixels = np.flatnonzero(boundary_map(label_map) != 0)
+    rows, columns = np.divmod(pixels, width)
+    # At the last row and column a pixel is its own neighbour: it does not differ from itself.
+    right, below = (columns < width - 1).astype(np.int64), (rows < height - 1) * width
+    corners = label_map.ravel()[np.stack([pixels, pixels + right, pixels + below, pixels + below + right])]
+    patches = np.moveaxis(label_bits(corners, num_labels).reshape(2, 2, -1), 2, 0)
+    return rows, columns, boundary_map(patches)[:, 0, 0]
 
 
 def dilate(bits: Bits, radius: int) -> Bits:

@@ -1,12 +1,14 @@
 """Label maps: one object id per pixel, kept as indexed PNGs with the DAVIS palette."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from alba.errors import DatasetError
+from alba.masks.image_file import open_image
 
 VOID = 255
 """Label of pixels that the ground truth leaves open."""
@@ -78,34 +80,27 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
     DatasetError
         The file is missing, truncated, or stores colours instead of ids.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode == "1":
-                return np.asarray(image).astype(np.uint8)
-            if image.mode == "LA":  # as one annotation of the official DAVIS 2016; grey values are ids
-                return np.asarray(image.getchannel("L"))
-            if image.mode not in ("P", "L"):
-                raise DatasetError(
-                    f"{path} holds colours (mode {image.mode}), not object ids",
-                    "save it as an indexed or 8-bit grey PNG",
-                )
-            return np.array(image)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing", "restore the file") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DatasetError(
-            f"{path} cannot be decoded ({error})", "download or extract the file again"
-        ) from None
+    with open_image(path) as image:
+        if image.mode == "1":
+            return np.asarray(image).astype(np.uint8)
+        if image.mode == "LA":  # as one annotation of the official DAVIS 2016; grey values are ids
+            return np.asarray(image.getchannel("L"))
+        if image.mode not in ("P", "L"):
+            raise DatasetError(
+                f"{path} holds colours (mode {image.mode}), not object ids",
+                "save it as an indexed or 8-bit grey PNG",
+            )
+        return np.array(image)
 
 
-def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
+def write_label_map(file: Path | IO[bytes], label_map: NDArray[np.uint8]) -> None:
     """Write an indexed PNG with the DAVIS palette.
 
     Parameters
     ----------
-    path : Path
+    file : Path or binary file
     label_map : (H, W) uint8
     """
     image = Image.fromarray(label_map, mode="P")
     image.putpalette(PALETTE.tobytes())
-    image.save(path)
+    image.save(file, format="PNG")

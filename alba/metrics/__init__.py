@@ -10,13 +10,20 @@ from alba.metrics.davis import (
     match_tracks,
     summarise,
 )
+from alba.metrics.fbms import RegionScores, evaluate_regions
 from alba.metrics.similarity import pair_similarity
+from alba.metrics.youtube_vos import SEEN_CATEGORIES, choose_tracks, evaluate_objects
 
 __all__ = [
     "PROTOCOLS",
+    "SEEN_CATEGORIES",
     "STATISTICS",
     "Protocol",
+    "RegionScores",
     "VideoScores",
+    "choose_tracks",
+    "evaluate_objects",
+    "evaluate_regions",
     "evaluate_video",
     "frame_rewards",
     "match_tracks",

@@ -73,17 +73,24 @@ class VideoScores:
     tracks : (O,) int64
         Id of the track that was matched to each object; an id that no frame holds is an empty track.
     J, F : (T, O) float64 in [0, 1]
-        Region and boundary similarity of each object with its track.
+        Region and boundary similarity of each object with its track; NaN where the object does not count.
+    objects : (O,) int64
+        True id of each object.
     """
 
     frames: NDArray[np.int64]
     tracks: NDArray[np.int64]
     J: NDArray[np.float64]
     F: NDArray[np.float64]
+    objects: NDArray[np.int64]
 
     def statistics(self) -> NDArray[np.float64]:
         """(O, 6) float64: `STATISTICS` of every object, ids rising."""
-        return np.stack([*summarise(self.J), *summarise(self.F)], axis=1)
+        rows = [
+            [*summarise(J[np.isfinite(J)]), *summarise(F[np.isfinite(F)])]
+            for J, F in zip(self.J.T, self.F.T, strict=True)
+        ]
+        return np.array(rows).reshape(len(self.objects), len(STATISTICS))
 
 
 def evaluate_video(
@@ -146,7 +153,9 @@ def evaluate_video(
     all_J, all_F = np.stack(J)[:, :num_tracks], np.stack(F)[:, :num_tracks]
     objects = np.arange(num_objects)
     tracks = match_tracks(all_J, all_F) if rules.matched else objects
-    return VideoScores(np.array(indices), tracks + 1, all_J[:, tracks, objects], all_F[:, tracks, objects])
+    return VideoScores(
+        np.array(indices), tracks + 1, all_J[:, tracks, objects], all_F[:, tracks, objects], objects + 1
+    )
 
 
 def match_tracks(J: NDArray[np.floating[Any]], F: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
@@ -216,6 +225,29 @@ def _count_objects(first: NDArray[np.uint8], rules: Protocol) -> int:
     return 1 if rules.binary else int(np.where(first == VOID, 0, first).max(initial=0))
 
 
+def check_prediction(
+    predicted: NDArray[np.uint8], truth: NDArray[np.uint8], protocol: str, name: str
+) -> None:
+    """Refuse what no protocol with several tracks allows.
+
+    Raises
+    ------
+    EvaluationError
+        The prediction is of another size than the ground truth, or holds 255.
+    """
+    if predicted.shape != truth.shape:
+        raise EvaluationError(
+            f"{name} is {' x '.join(map(str, predicted.shape))} pixels, the ground truth "
+            f"{' x '.join(map(str, truth.shape))}",
+            f"{protocol} needs predictions at the size of the ground truth",
+        )
+    if predicted.max(initial=0) == VOID:
+        raise EvaluationError(
+            f"{name} holds {VOID}, which is void and no track in {protocol}",
+            "write ids from 1, and 0 for the background",
+        )
+
+
 def _check(
     predicted: NDArray[np.uint8],
     largest: int,
@@ -224,17 +256,7 @@ def _check(
     rules: Protocol,
     name: str,
 ) -> None:
-    if predicted.shape != truth.shape:
-        raise EvaluationError(
-            f"{name} is {' x '.join(map(str, predicted.shape))} pixels, the ground truth "
-            f"{' x '.join(map(str, truth.shape))}",
-            "write predictions at the size of the ground truth",
-        )
-    if largest == VOID:
-        raise EvaluationError(
-            f"{name} holds {VOID}, which is void and no track in {rules.name}",
-            f"write ids 0 (background) and 1..{limit}",
-        )
+    check_prediction(predicted, truth, rules.name, name)
     if largest > limit:
         allowed = f"at most {limit} tracks" if rules.matched else f"ids of the {limit} true objects only"
         raise EvaluationError(

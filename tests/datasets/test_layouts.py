@@ -47,6 +47,27 @@ def test_davis16_annotations_are_foreground_and_lists_may_pair_files(root):
     assert np.unique(video_of(root, "davis16").annotation(1)).tolist() == [1]
 
 
+def test_unsupervised_annotations_come_first_except_in_davis16(root):
+    (root / "Annotations_unsupervised/480p").mkdir(parents=True)
+    for t in range(4):
+        folder = root / "Annotations_unsupervised/480p/bear"
+        folder.mkdir(exist_ok=True)
+        write_label_map(folder / f"{t:05}.png", np.full(SIZE, 255, np.uint8))
+    assert np.unique(video_of(root).annotation(0)).tolist() == [255]
+    assert np.unique(video_of(root, "davis16").annotation(0)).tolist() == [0]
+    named = open_video(DatasetSettings(root=str(root)), "bear", ("Annotations",))
+    assert np.unique(named.annotation(1)).tolist() == [1]
+
+
+def test_list_of_another_year_is_read_only_when_it_is_named(root):
+    (root / "ImageSets/2019").mkdir()
+    (root / "ImageSets/2019/val.txt").write_text("camel\n")
+    assert list_videos(DatasetSettings(root=str(root)), "val") == ["bear"]
+    assert list_videos(DatasetSettings(root=str(root), image_set="2019"), "val") == ["camel"]
+    with pytest.raises(DatasetError, match=r"2016/val\.txt is missing"):
+        list_videos(DatasetSettings(root=str(root), image_set="2016"), "val")
+
+
 def test_folder_of_frames(root):
     dataset = DatasetSettings(layout="folder", root=str(root / "JPEGImages/480p"))
     assert list_videos(dataset, "val") == ["bear"]

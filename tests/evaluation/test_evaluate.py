@@ -1,4 +1,9 @@
+"""Scoring of PNGs on disk by the DAVIS rules; what a user can do wrong."""
+
 import json
+import os
+import signal
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -6,9 +11,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from alba.datasets import Video
-from alba.errors import DatasetError, EvaluationError
+from alba.config import DatasetSettings
+from alba.errors import ConfigError, DatasetError, EvaluationError
 from alba.evaluation import COLUMNS, evaluate, results_table
+from alba.evaluation.evaluate import _score_all
+from alba.evaluation.request import Predictions
 from alba.masks import write_label_map
 from alba.metrics import evaluate_video
 
@@ -18,9 +25,12 @@ FILES = {
     "metrics.csv",
     "per-object.csv",
     "per-frame.csv",
+    "protocol.json",
     "results.json",
 }
 SIZE = (20, 30)
+NUM_FRAMES = {"bear": 5, "camel": 4}
+UNSUPERVISED = "davis17-unsupervised"
 
 
 def label_maps(seed, num_frames, num_labels):
@@ -30,37 +40,46 @@ def label_maps(seed, num_frames, num_labels):
     return maps
 
 
-def write_video(folder, maps):
+def write_maps(folder, maps):
     folder.mkdir(parents=True)
     for t, label_map in enumerate(maps):
         write_label_map(folder / f"{t:05d}.png", label_map)
-    return tuple(sorted(folder.iterdir()))
+
+
+def write_list(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Two videos of two objects, with predictions of three tracks."""
-    videos, maps = [], {}
-    for seed, (name, num_frames) in enumerate({"bear": 5, "camel": 4}.items()):
+    """DAVIS 2017 with two videos of two objects, predictions of three tracks, and the maps of both."""
+    maps, truth_root = {}, tmp_path / "truth"
+    for seed, (name, num_frames) in enumerate(NUM_FRAMES.items()):
         truth, prediction = label_maps(seed, num_frames, 2), label_maps(seed + 10, num_frames, 3)
-        frames = tmp_path / "images" / name
+        frames = truth_root / "JPEGImages/480p" / name
         frames.mkdir(parents=True)
         for t in range(num_frames):
             Image.new("RGB", SIZE[::-1]).save(frames / f"{t:05d}.jpg")
-        annotations = write_video(tmp_path / "truth" / name, truth)
-        write_video(tmp_path / "predictions" / name, prediction)
-        videos.append(Video(name, tuple(sorted(frames.iterdir())), annotations))
+        write_maps(truth_root / "Annotations_unsupervised/480p" / name, truth)
+        write_maps(truth_root / "Annotations/480p" / name, truth[::-1])
+        write_maps(tmp_path / "predictions" / name, prediction)
         maps[name] = truth, prediction
-    return tmp_path, videos, maps
+    write_list(truth_root / "ImageSets/2017/val.txt", "bear\ncamel\n")
+    return tmp_path, maps
 
 
-def run(data, protocol="davis17-unsupervised", **options):
-    root, videos, _ = data
-    return evaluate(protocol, videos, root / "predictions", root / "out", **options)
+def run(data, protocol=UNSUPERVISED, **options):
+    root, _ = data
+    return evaluate(protocol, root / "truth", root / "predictions", root / "out", **options)
+
+
+def annotations(data, name="bear", kind="Annotations_unsupervised"):
+    return sorted((data[0] / "truth" / kind / "480p" / name).iterdir())
 
 
 def test_tables_tell_what_was_measured(data):
-    root, _, maps = data
+    root, maps = data
     results = run(data)
     out = root / "out"
     assert {path.name for path in out.iterdir()} == FILES
@@ -69,7 +88,7 @@ def test_tables_tell_what_was_measured(data):
     assert list(stored["global"]) == list(COLUMNS)
     assert list(stored["objects"]) == ["bear_1", "bear_2", "camel_1", "camel_2"]
     for name, (truth, prediction) in maps.items():
-        scores = evaluate_video(truth, prediction, "davis17-unsupervised")
+        scores = evaluate_video(truth, prediction, UNSUPERVISED)
         for k in (1, 2):
             row = stored["objects"][f"{name}_{k}"]
             assert row["J-Mean"] == scores.J[:, k - 1].mean()
@@ -87,26 +106,127 @@ def test_tables_tell_what_was_measured(data):
     bear = stored["objects"]["bear_1"]
     assert lines[:2] == ["Sequence,J-Mean,F-Mean", f"bear_1,{bear['J-Mean']:.3f},{bear['F-Mean']:.3f}"]
     assert list(pd.read_csv(out / "metrics.csv").columns) == list(COLUMNS)
-    frames = pd.read_csv(out / "per-frame.csv")
+    frames = pd.read_csv(out / "per-frame.csv", dtype={"name": str})
+    assert list(frames.columns) == ["sequence", "object", "frame", "name", "J", "F"]
     assert len(frames) == 2 * (5 + 4)
+    assert frames["name"][:6].tolist() == ["00000", "00001", "00002", "00003", "00004", "00000"]
+    assert frames["frame"][:6].tolist() == [0, 1, 2, 3, 4, 0]
     means = frames.groupby(["sequence", "object"])["F"].mean()
     np.testing.assert_allclose(means, results.objects["F-Mean"], atol=1e-6)
     tracks = pd.read_csv(out / "per-object.csv")["track"]
     assert set(tracks) <= {1, 2, 3}
+    rules = json.loads((out / "protocol.json").read_text())
+    assert rules["protocol"] == UNSUPERVISED
+    assert rules["annotations"] == "Annotations_unsupervised/480p"
 
 
 def test_processes_change_nothing(data):
-    alone, together = run(data), run(data, num_jobs=2)
+    alone, together = run(data), run(data, jobs=2)
     pd.testing.assert_frame_equal(alone.frames, together.frames)
     assert alone.overall == together.overall
 
 
-def test_other_split_and_files_that_do_not_count(data):
+def test_files_that_do_not_count(data):
     root = data[0]
-    (root / "predictions" / "bear" / "notes.txt").write_text("")
-    (root / "predictions" / "zebra").mkdir()
-    run(data, split="test-dev")
-    assert (root / "out" / "global_results-test-dev.csv").is_file()
+    (root / "predictions/bear/notes.txt").write_text("")
+    (root / "predictions/zebra").mkdir()
+    assert len(run(data).objects) == 4
+
+
+PAIRS = "/JPEGImages/480p/bear/{t:05}.jpg /Annotations/480p/bear/{t:05}.png\n"
+
+
+@pytest.mark.parametrize("protocol", [UNSUPERVISED, "davis16"])
+@pytest.mark.parametrize("list_name", ["480p/val", "2016/val", "2017/val"])
+@pytest.mark.parametrize("text", ["bear\n", "".join(PAIRS.format(t=t) for t in range(5))])
+def test_every_official_form_of_the_list(data, protocol, list_name, text):
+    (data[0] / "truth/ImageSets/2017/val.txt").unlink()
+    write_list(data[0] / f"truth/ImageSets/{list_name}.txt", text)
+    assert run(data, protocol).objects["sequence"].unique().tolist() == ["bear"]
+
+
+def test_protocols_prefer_the_list_of_their_year(data):
+    write_list(data[0] / "truth/ImageSets/2016/val.txt", "camel\n")
+    assert run(data, "davis16").objects["sequence"].tolist() == ["camel"]
+    assert len(run(data).objects) == 4
+    assert run(data, year="2016").objects["sequence"].tolist() == ["camel"] * 2
+    with pytest.raises(DatasetError, match=r"ImageSets/2019/val\.txt is missing"):
+        run(data, year="2019")
+
+
+def test_unsupervised_test_sets_have_the_list_of_2019(data):
+    write_list(data[0] / "truth/ImageSets/2017/test-dev.txt", "bear\n")
+    with pytest.raises(DatasetError, match=r"2019/test-dev\.txt is missing"):
+        run(data, split="test-dev")
+    write_list(data[0] / "truth/ImageSets/2019/test-dev.txt", "camel\n")
+    assert run(data, split="test-dev").objects["sequence"].unique().tolist() == ["camel"]
+    assert (data[0] / "out/global_results-test-dev.csv").is_file()
+
+
+def test_a_list_of_ones_own(data):
+    write_list(data[0] / "mine.txt", "camel\n")
+    assert run(data, split=str(data[0] / "mine.txt")).objects["sequence"].unique().tolist() == ["camel"]
+    assert (data[0] / "out/global_results-mine.csv").is_file()
+    with pytest.raises(DatasetError, match=r"none\.txt is missing"):
+        run(data, split=str(data[0] / "none.txt"))
+
+
+def test_semisupervised_reads_the_other_annotations_and_scores_track_k_for_object_k(data):
+    root, maps = data
+    for name, (truth, prediction) in maps.items():
+        for t, label_map in enumerate(np.minimum(prediction, 2)):
+            write_label_map(root / "predictions" / name / f"{t:05d}.png", label_map)
+        for end in (0, len(truth) - 1):
+            (root / "predictions" / name / f"{end:05d}.png").unlink()
+    results = run(data, "davis17-semisupervised")
+    truth, prediction = maps["bear"]
+    expected = evaluate_video(truth[::-1], np.minimum(prediction, 2), "davis17-semisupervised")
+    ours = results.objects[results.objects["sequence"] == "bear"]
+    assert ours["J-Mean"].tolist() == expected.J.mean(0).tolist()
+    assert ours["track"].tolist() == [1, 2]
+    assert sorted(results.frames["frame"].unique()) == [1, 2, 3]
+
+
+def test_unsupervised_falls_back_on_the_only_annotations_and_says_so(data):
+    (data[0] / "truth/Annotations_unsupervised").rename(data[0] / "gone")
+    results = run(data)
+    assert "Annotations/480p" in str(results_table(results).caption)
+
+
+def test_images_are_not_needed(data):
+    whole = run(data)
+    (data[0] / "truth/JPEGImages").rename(data[0] / "gone")
+    alone = run(data)
+    pd.testing.assert_frame_equal(alone.frames, whole.frames)
+    annotations(data)[2].unlink()
+    with pytest.raises(DatasetError, match=r"bear/00002\.png is missing"):
+        run(data)
+
+
+def test_the_call_takes_a_data_set_too(data):
+    root = data[0]
+    dataset = DatasetSettings(layout="davis17", root=str(root / "truth"))
+    again = evaluate(UNSUPERVISED, dataset, str(root / "predictions"), str(root / "out"))
+    assert again.overall == run(data).overall
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "davis2017"}, "unknown protocol 'davis2017'.*davis17-unsupervised"),
+        ({"tracks": "first-frame"}, "does not choose tracks"),
+        ({"tracks": "best"}, "unknown way to choose tracks 'best'"),
+        ({"protocol": "fbms", "year": "2016"}, "fbms has no lists by year"),
+    ],
+)
+def test_options_that_do_not_fit(data, options, message):
+    with pytest.raises(ConfigError, match=message):
+        run(data, **options)
+
+
+def test_layout_that_does_not_fit(data):
+    with pytest.raises(ConfigError, match="fbms cannot score layout davis17"):
+        evaluate("fbms", DatasetSettings(), data[0] / "predictions", data[0] / "out")
 
 
 def test_davis16_needs_no_first_and_last_frame(data):
@@ -126,8 +246,10 @@ def test_missing_predictions_may_be_allowed(data):
         path.unlink()
     results = run(data, allow_missing=True)
     assert results.num_missing == 1 + 4
-    assert results.videos["camel"].tracks.tolist() in ([1, 2], [2, 1])
-    assert "5 missing frames" in str(results_table(results).title)
+    camel = results.objects[results.objects["sequence"] == "camel"]
+    assert sorted(camel["track"]) == [1, 2]
+    assert "5 missing frames" in str(results_table(results).caption)
+    assert json.loads((root / "out/protocol.json").read_text())["num_missing"] == 5
 
 
 def damage(kind, folder):
@@ -175,29 +297,46 @@ def test_bad_predictions_are_one_line_and_nothing_is_written(data, kind, message
 def test_errors_cross_processes(data):
     damage("truncated", data[0] / "predictions" / "bear")
     with pytest.raises(EvaluationError, match=r"bear/00002.png cannot be decoded"):
-        run(data, num_jobs=2)
+        run(data, jobs=2)
     assert not (data[0] / "out").exists()
 
 
-def test_missing_folder_of_predictions(data):
-    root, videos, _ = data
+@dataclass
+class Killed:
+    """A task whose process the system ends, as it does when memory runs out."""
+
+    predictions = Predictions(UNSUPERVISED, (), frozenset(), 0)
+
+    def score(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_a_line():
+    with pytest.raises(EvaluationError, match="process of the evaluation was killed: give it more memory"):
+        _score_all([Killed(), Killed()], jobs=2)
+
+
+def test_missing_folders(data):
+    root, _ = data
     with pytest.raises(EvaluationError, match="nowhere does not exist"):
-        evaluate("davis16", videos, root / "nowhere", root / "out")
+        evaluate("davis16", root / "truth", root / "nowhere", root / "out")
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
+        evaluate("davis16", root / "nowhere", root / "predictions", root / "out")
 
 
 def test_ground_truth_must_be_there(data):
-    root, videos, _ = data
-    bare = [Video("bear", videos[0].frame_paths)]
-    with pytest.raises(EvaluationError, match="bear has no ground truth"):
-        evaluate("davis16", bare, root / "predictions", root / "out")
-    videos[0].annotation_paths[1].unlink()
-    with pytest.raises(DatasetError, match=r"truth/bear/00001.png is missing"):
+    root, _ = data
+    annotations(data)[1].unlink()
+    with pytest.raises(DatasetError, match=r"bear/00001.png is missing"):
         run(data)
+    (root / "truth/Annotations").rename(root / "gone")
+    with pytest.raises(EvaluationError, match="bear has no ground truth in Annotations"):
+        run(data, "davis16")
 
 
 def test_videos_without_any_object_cannot_be_scored(data):
-    for video in data[1]:
-        for path in video.annotation_paths:
+    for name in NUM_FRAMES:
+        for path in annotations(data, name):
             write_label_map(path, np.zeros(SIZE, np.uint8))
     with pytest.raises(EvaluationError, match="no video has an object"):
         run(data)

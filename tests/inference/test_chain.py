@@ -85,7 +85,7 @@ def test_every_row_is_scored_and_the_oracle_is_above_the_naive_rows(root, tmp_pa
     score = {}
     for row in ROWS:
         video = segment(root, row, tmp_path / row)
-        results = evaluate("davis17-unsupervised", [video], tmp_path / row, tmp_path / f"scores-{row}")
+        results = evaluate("davis17-unsupervised", root / "data", tmp_path / row, tmp_path / f"scores-{row}")
         score[row] = results.overall["J&F-Mean"]
         label_maps = alba.store.open(tmp_path / row / "val-000.zarr")["label_maps"][:]
         for t, path in enumerate(video.frame_paths):

@@ -1,3 +1,4 @@
+import adversarial
 import numpy as np
 import pytest
 import reference
@@ -10,55 +11,56 @@ from alba.metrics import PROTOCOLS, evaluate_video, frame_rewards, match_tracks,
 UNSUPERVISED = "davis17-unsupervised"
 
 
-def random_video(rng, num_frames, num_labels, size=(12, 17), cell=4, void=0.0):
-    shape = (num_frames, size[0] // cell + 1, size[1] // cell + 1)
-    labels = rng.integers(0, num_labels + 1, shape)
-    video = np.kron(labels, np.ones((1, cell, cell), int))[:, : size[0], : size[1]].astype(np.uint8)
-    video[rng.random(video.shape) < void] = reference.VOID
-    return video
+def assert_equal_to_the_reference(truths, predictions, protocol):
+    """Every pair, the worth of the matching, and all six statistics of every object, to 1e-9."""
+    scores = evaluate_video(truths, predictions, protocol)
+    J, F = reference.all_pairs(truths, predictions, protocol)
+    quality = ((J + F) / 2).mean(0)
+    tracks, objects = scores.tracks - 1, np.arange(J.shape[2])
+    assert len(set(tracks.tolist())) == len(tracks) == len(objects)
+    if protocol == UNSUPERVISED:
+        # Ties between assignments may fall either way for one object, never for the sum.
+        best = sum(quality[k, o] for o, k in enumerate(reference.best_tracks(quality)))
+        np.testing.assert_allclose(quality[tracks, objects].sum(), best, rtol=0, atol=1e-9)
+    else:
+        assert tracks.tolist() == objects.tolist()
+    np.testing.assert_allclose(scores.J, J[:, tracks, objects], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores.F, F[:, tracks, objects], rtol=0, atol=1e-9)
+    expected = [
+        reference.summary(J) + reference.summary(F) for J, F in zip(scores.J.T, scores.F.T, strict=True)
+    ]
+    np.testing.assert_allclose(scores.statistics(), expected, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=120, deadline=None)
+@given(adversarial.videos())
+def test_unsupervised_equals_the_slow_reference(maps):
+    assert_equal_to_the_reference(*maps, UNSUPERVISED)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 9),
-    st.integers(1, 4),
-    st.integers(0, 5),
-    st.sampled_from([0.0, 0.1]),
-)
-def test_unsupervised_equals_the_slow_reference(seed, num_frames, num_objects, num_tracks, void):
-    rng = np.random.default_rng(seed)
-    truths = random_video(rng, num_frames, num_objects, void=void)
-    truths[0, 0, 0] = num_objects  # later frames may hold none of it
-    predictions = random_video(rng, num_frames, num_tracks)
-    scores = evaluate_video(truths, predictions, UNSUPERVISED)
-    J, F = reference.score(truths, predictions, UNSUPERVISED)
-    # Ties between assignments may fall either way for one object, never for the mean.
-    np.testing.assert_allclose((scores.J + scores.F).mean(), (J + F).mean(), rtol=0, atol=1e-9)
-    for o, track in enumerate(scores.tracks):
-        for t in range(num_frames):
-            mask, truth, void_mask = predictions[t] == track, truths[t] == o + 1, truths[t] == 255
-            assert scores.J[t, o] == pytest.approx(
-                reference.region_similarity(mask, truth, void_mask), abs=1e-9
-            )
-            assert scores.F[t, o] == pytest.approx(
-                reference.contour_similarity(mask, truth, void_mask), abs=1e-9
-            )
-    assert len(set(scores.tracks.tolist())) == num_objects
+@given(adversarial.videos(st.integers(3, 8)), st.sampled_from(["davis16", "davis17-semisupervised"]))
+def test_unmatched_protocols_equal_the_slow_reference(maps, protocol):
+    truths, predictions = maps
+    if protocol == "davis17-semisupervised":
+        limit = int(truths[0][truths[0] != reference.VOID].max())
+        predictions = np.where(predictions <= limit, predictions, 0).astype(np.uint8)
+    assert_equal_to_the_reference(truths, predictions, protocol)
 
 
-@pytest.mark.parametrize("protocol", ["davis16", "davis17-semisupervised"])
-@pytest.mark.parametrize("num_frames", [3, 4, 8])
-def test_unmatched_protocols_equal_the_slow_reference(protocol, num_frames):
+@pytest.mark.parametrize("protocol", [UNSUPERVISED, "davis17-semisupervised", "davis16"])
+@pytest.mark.parametrize("num_frames", [66, 255, 256, 257, 300])
+def test_long_videos_equal_the_slow_reference(protocol, num_frames):
     rng = np.random.default_rng(num_frames)
-    truths = random_video(rng, num_frames, 3, void=0.05)
-    truths[0, 0, 0] = 3
-    predictions = random_video(rng, num_frames, 3)
-    scores = evaluate_video(truths, predictions, protocol)
-    J, F = reference.score(truths, predictions, protocol)
-    np.testing.assert_allclose(scores.J, J, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(scores.F, F, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(scores.frames, np.arange(1, num_frames - 1))
+    truths, predictions = adversarial.build(rng, (num_frames, 6, 7), 2, 2, {"void", "vanishing"})
+    assert_equal_to_the_reference(truths, predictions, protocol)
+
+
+@pytest.mark.parametrize(("num_objects", "num_tracks"), [(3, 20), (4, 1), (3, 0)])
+def test_many_tracks_and_few_equal_the_slow_reference(num_objects, num_tracks):
+    rng = np.random.default_rng(num_tracks)
+    maps = adversarial.build(rng, (5, 15, 21), num_objects, num_tracks, {"void", "gaps"})
+    assert_equal_to_the_reference(*maps, UNSUPERVISED)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 4, 5, 6, 7, 66, 255, 256, 257, 300])
@@ -117,8 +119,7 @@ def test_davis16_takes_any_value_for_foreground_and_ignores_the_ends():
 
 
 def test_the_mean_of_the_rewards_is_the_score():
-    rng = np.random.default_rng(0)
-    J, F = rng.random((2, 7, 5, 3))
+    J, F = np.random.default_rng(0).random((2, 7, 5, 3))
     assignment = match_tracks(J, F)
     rewards = frame_rewards(J, F, assignment)
     per_object = ((J + F) / 2).mean(0)[assignment, range(3)]

@@ -43,3 +43,12 @@ def test_networks_without_training_data(project):
 def test_video_names_that_paths_cannot_hold(project, name):
     (project.path / "data/real/ImageSets/2017/val.txt").write_text(f"480p/{name.replace(' ', '%')}/0.jpg\n")
     assert "use letters, digits, - and _" in failure(project, METRICS)
+
+
+def test_peers_must_be_named_and_there(project):
+    peers = "results/real/peers.csv"
+    assert "datasets.real.peers is empty: name the folder" in failure(project, peers)
+    project.configure(datasets={"real": {"root": "real", "peers": "none"}})
+    assert "folder of peers data/none does not exist" in failure(project, peers)
+    (project.path / "data/none/alba").mkdir(parents=True)
+    assert "method name 'alba'" in failure(project, peers)

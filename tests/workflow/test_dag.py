@@ -178,3 +178,68 @@ def test_another_workflow_can_import_it(project):
     assert result.returncode == 0, text
     assert "elsewhere/cache/mine/segment-reinforced-" in text
     assert " cache/mine" not in text
+
+
+@pytest.fixture
+def with_peers(finished):
+    """Masks of two other methods for the real data set, already scored and compared."""
+    datasets = {
+        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "real": {"root": "real", "train_on": "sprites", "peers": "peers"},
+    }
+    finished.configure(datasets=datasets)
+    for method in ("cut", "ags"):
+        folder = finished.path / "data/peers" / method / "bear"
+        folder.mkdir(parents=True)
+        (folder / "00000.png").touch()
+    finished.run("results/real/peers.csv")
+    return finished
+
+
+def test_peers_are_scored_like_this_system_and_compared(with_peers):
+    calls = with_peers.calls()
+    evaluated = [call for call in calls if call.startswith("evaluate") and "data/peers" in call]
+    assert len(evaluated) == 2
+    own = next(call for call in calls if call.startswith("evaluate") and "--output results/real " in call)
+    rules = own.split("--predictions")[0]
+    assert all(call.startswith(rules) for call in evaluated)
+    assert calls[-1].startswith("peers --output results/real/peers.csv --figure results/real/peers.png")
+    assert calls[-1].split()[-3:] == [
+        "alba=results/real/metrics.csv",
+        "ags=results/real/peers/ags/metrics.csv",
+        "cut=results/real/peers/cut/metrics.csv",
+    ]
+
+
+def test_masks_that_change_make_their_method_be_scored_again(with_peers):
+    assert not with_peers.planned("results/real/peers.csv")
+    (with_peers.path / "data/peers/cut/bear/00001.png").touch()
+    assert with_peers.planned("results/real/peers.csv") == {"evaluate_peer": 1, "compare_peers": 1}
+    (with_peers.path / "data/peers/new").mkdir()
+    assert with_peers.planned("results/real/peers.csv") == {"evaluate_peer": 2, "compare_peers": 1}
+
+
+def test_layouts_of_every_benchmark_are_planned(project):
+    fbms, youtube = project.path / "data/FBMS/Testset/cats01", project.path / "data/YouTube-VOS/valid"
+    for folder in (fbms, youtube / "JPEGImages/0a"):
+        folder.mkdir(parents=True)
+        (folder / "00000.jpg").touch()
+    (fbms / "GroundTruth").mkdir()
+    (youtube / "meta.json").write_text('{"videos": {"0a": {}}}')
+    rules = {"fbms": {"protocol": "fbms"}, "yt": {"protocol": "youtube-vos", "tracks": "first-frame"}}
+    borrowed = {"train_on": "sprites", "train_split": ""}
+    datasets = {
+        "sprites": {"generate": {"num_train": 1, "num_val": 1}},
+        "fbms": {"layout": "fbms", "root": "FBMS", "stages": {"evaluation": rules["fbms"]}, **borrowed},
+        "yt": {
+            "layout": "youtube-vos",
+            "root": "YouTube-VOS",
+            "stages": {"evaluation": rules["yt"]},
+            **borrowed,
+        },
+    }
+    project.configure(datasets=datasets)
+    planned = project.planned("results/fbms/metrics.csv", "results/yt/metrics.csv")
+    assert planned["segment_video"] == planned["evaluate_videos"] == 2
+    project.run("results/yt/metrics.csv")
+    assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]

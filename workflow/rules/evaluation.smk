@@ -26,12 +26,13 @@ rule evaluate_videos:
     params:
         dataset=paths.dataset,
         split=paths.split("val"),
-        protocol=paths.protocol,
+        protocol=paths.evaluation("protocol"),
+        tracks=paths.evaluation("tracks"),
         predictions=folder_of("masks"),
         folder=subpath(output.metrics, parent=True),
     shell:
         "alba evaluate --dataset {params.dataset:q} --split {params.split:q}"
-        " --protocol {params.protocol:q} --predictions {params.predictions:q}"
+        " --protocol {params.protocol:q} --tracks {params.tracks:q} --predictions {params.predictions:q}"
         " --output {params.folder:q} --jobs {threads} 2>&1 | tee {log:q}"
 
 
@@ -45,6 +46,39 @@ use rule evaluate_videos as evaluate_row with:
         "<logs>/{dataset}/evaluate_videos/{row}.log",
     benchmark:
         "<logs>/{dataset}/evaluate_videos/{row}.tsv"
+
+
+rule evaluate_peer:
+    input:
+        pictures=ancient(paths.root),
+        generated=paths.generated,
+        masks=ancient(paths.peer_masks),
+    output:
+        metrics="<results>/{dataset}/peers/{method}/metrics.csv",
+        per_object="<results>/{dataset}/peers/{method}/per-object.csv",
+        per_frame="<results>/{dataset}/peers/{method}/per-frame.csv",
+        results="<results>/{dataset}/peers/{method}/results.json",
+    log:
+        "<logs>/{dataset}/evaluate_peer/{method}.log",
+    benchmark:
+        "<logs>/{dataset}/evaluate_peer/{method}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        dataset=paths.dataset,
+        split=paths.split("val"),
+        protocol=paths.evaluation("protocol"),
+        tracks=paths.evaluation("tracks"),
+        files=paths.peer_files,
+        folder=subpath(output.metrics, parent=True),
+    shell:
+        "alba evaluate --dataset {params.dataset:q} --split {params.split:q}"
+        " --protocol {params.protocol:q} --tracks {params.tracks:q} --predictions {input.masks:q}"
+        " --output {params.folder:q} --jobs {threads} 2>&1 | tee {log:q}"
 
 
 rule all_metrics:

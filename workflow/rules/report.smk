@@ -33,6 +33,41 @@ rule compare_rows:
         " {params.results:q} > {log:q} 2>&1"
 
 
+rule compare_peers:
+    input:
+        paths.method_scores,
+    output:
+        table=report(
+            "<results>/{dataset}/peers.csv",
+            caption="../report/peers.rst",
+            category="{dataset}",
+            labels={"table": "peers"},
+        ),
+        figure=report(
+            "<results>/{dataset}/peers.png",
+            caption="../report/peers.rst",
+            category="{dataset}",
+            labels={"figure": "peers"},
+        ),
+    log:
+        "<logs>/{dataset}/compare_peers.log",
+    benchmark:
+        "<logs>/{dataset}/compare_peers.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        results=lambda wildcards, input: [
+            f"{method}={path}" for method, path in zip(paths.methods(wildcards), input)
+        ],
+    shell:
+        "alba peers --output {output.table:q} --figure {output.figure:q}"
+        " {params.results:q} 2>&1 | tee {log:q}"
+
+
 rule draw_overlay:
     input:
         pictures=ancient(paths.root),
