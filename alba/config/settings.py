@@ -201,8 +201,8 @@ class SegmentSettings(Settings):
 
     tracks: Literal["all", "main"] = Field(
         "all",
-        description="main: only the track of largest summed selection output and area "
-        "(single-object data sets)",
+        description="main: in every frame only the track, of those in it, of largest summed selection output "
+        "times area (single-object data sets)",
     )
 
 

@@ -44,7 +44,7 @@ def segment_video(
     decisions = _decide(video, store, row, grouping, sources)
     label_maps = _paint(video, store, decisions, row, sources)
     if settings.tracks == "main":
-        label_maps = (label_maps == main_track(store, decisions)).astype(np.uint8)
+        label_maps = keep_main_track(label_maps, track_weights(store, decisions))
     _write(video, store, decisions, label_maps, row, settings, output, masks)
 
 
@@ -81,17 +81,43 @@ def _paint(
     return np.stack(painted)
 
 
-def main_track(store: ProposalStore, decisions: Decisions) -> int:
-    """The one foreground track: the largest sum of selection output times area of its proposals.
+def track_weights(store: ProposalStore, decisions: Decisions) -> NDArray[np.float64]:
+    """How much there is of each track in the whole video: (21,), entry 0 for no track.
 
-    Used for data sets with one object (DAVIS 2016). No ground truth is looked at.
+    The sum over its proposals of selection output times area of the box.
     """
     boxes = store["boxes"][:]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     weights = np.zeros(MAX_OBJECTS + 1)
     for rows, slots in zip(decisions.order, decisions.slots, strict=True):
         np.add.at(weights, slots, decisions.selection[rows] * areas[rows])
-    return int(weights[1:].argmax()) + 1
+    return weights
+
+
+def keep_main_track(label_maps: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The foreground where there is one object (DAVIS 2016), decided without ground truth.
+
+    In every frame it is the weightiest of the tracks that are there: an object that lost its identity
+    on the way, behind an obstacle say, stays the foreground under its next one.
+
+    Parameters
+    ----------
+    label_maps : (T, H, W) uint8
+    weights : (21,) float
+        Of `track_weights`.
+
+    Returns
+    -------
+    (T, H, W) uint8
+        0 or 1.
+    """
+    foreground = np.zeros_like(label_maps)
+    for here, label_map in zip(foreground, label_maps, strict=True):
+        sizes = np.bincount(label_map.ravel(), minlength=len(weights))
+        present = np.flatnonzero(sizes[1:]) + 1
+        if len(present):
+            here[label_map == present[weights[present].argmax()]] = 1
+    return foreground
 
 
 def _write(
