@@ -69,6 +69,8 @@ def frame() -> np.ndarray:
 
 
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("detectron2.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "detectron2", None)
     monkeypatch.delitem(sys.modules, "alba.proposals.detectron2_backend", raising=False)
     with pytest.raises(BackendError, match=r"detectron2 cannot be imported .*: pip install .*git\+https"):
