@@ -109,6 +109,7 @@ class SelectionSettings(Settings):
     hidden: tuple[Count, ...] = Field(
         (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
     )
+    score: bool = Field(True, description="whether the generator's score stands beside f (paper: false)")
     target: Literal["overlap", "iou"] = Field(
         "iou", description="overlap: the label of the oracle (paper); iou: the IoU itself"
     )

@@ -18,7 +18,7 @@ class SelectionNetwork(nn.Module):
     ----------
     settings : SelectionSettings
     num_features : int
-        D, length of f.
+        D, length of what is known of a proposal beside its looks: f and, by setting, the score.
     """
 
     def __init__(self, settings: SelectionSettings, num_features: int) -> None:

@@ -52,7 +52,8 @@ class Assignment:
 
 def build_selection(settings: SelectionSettings, num_features: int) -> Selection:
     """A new selection network for proposals with `num_features` features."""
-    return Selection(SelectionNetwork(settings, num_features), settings, num_features)
+    network = SelectionNetwork(settings, num_features + int(settings.score))
+    return Selection(network, settings, num_features)
 
 
 def build_assignment(

@@ -87,6 +87,9 @@ class SelectionVideo:
     boxes : (N, 4) float32
         x0, y0, x1, y1 in pixels of the pictures.
     features : (N, D) float32
+        The appearance feature f.
+    scores : (N,) float32
+        The generator's confidence.
     iou : (N,) float32, optional
         Largest IoU with a true object.
     selected : (N,) bool, optional
@@ -98,8 +101,14 @@ class SelectionVideo:
     packed_masks: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     features: NDArray[np.float32]
+    scores: NDArray[np.float32]
     iou: NDArray[np.float32] | None = None
     selected: NDArray[np.bool_] | None = None
+
+    def known(self, rows: slice | NDArray[np.integer], with_score: bool) -> NDArray[np.float32]:
+        """What is known of some proposals beside their looks: (n, D) or, with the score, (n, D + 1)."""
+        features = self.features[rows]
+        return np.concatenate([features, self.scores[rows, None]], axis=1) if with_score else features
 
     def masks(self, rows: slice | NDArray[np.integer]) -> NDArray[np.bool_]:
         """Masks of some proposals: (n, h, w) bool."""
@@ -127,6 +136,7 @@ def load_selection_video(
         packed,
         store["boxes"][:] / stride,
         store["features"][:],
+        store["scores"][:],
         iou,
         selected,
     )

@@ -61,7 +61,8 @@ def _fit(
     torch.manual_seed(settings.seed)
     selection = build_selection(settings, videos[0].features.shape[1])
     network = selection.network
-    network.standardize.fit(torch.from_numpy(np.concatenate([video.features for video in videos])))
+    known = [video.known(slice(None), settings.score) for video in videos]
+    network.standardize.fit(torch.from_numpy(np.concatenate(known)))
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
     generator = np.random.default_rng(settings.seed)
     log = []
@@ -150,7 +151,7 @@ def _batches(
                 crops[:, 3] *= -1  # u points the other way in a mirror
             assert video.iou is not None
             assert video.selected is not None
-            arrays = video.features[rows], video.iou[rows], video.selected[rows]
+            arrays = video.known(rows, settings.score), video.iou[rows], video.selected[rows]
             parts.append((crops, *(torch.from_numpy(array) for array in arrays)))
         crops, features, iou, selected = (torch.cat(part) for part in zip(*parts, strict=True))
         yield crops, features, iou, selected
@@ -177,5 +178,6 @@ def select(selection: Selection, video: SelectionVideo) -> NDArray[np.float32]:
         rows = np.arange(video.offsets[t], video.offsets[t + 1])
         if len(rows):
             crops = cut(video, t, rows, selection.settings)
-            outputs.append(network(crops, torch.from_numpy(video.features[rows])).sigmoid().numpy())
+            known = torch.from_numpy(video.known(rows, selection.settings.score))
+            outputs.append(network(crops, known).sigmoid().numpy())
     return np.concatenate(outputs) if outputs else np.zeros(0, np.float32)
