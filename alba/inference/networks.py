@@ -12,8 +12,8 @@ from alba.training.selection import select
 def decide_with_networks(video: Video, row: str, grouping: GroupingSettings, sources: Sources) -> Decisions:
     """Decide on every proposal of a video.
 
-    Row "selection" gives every selected proposal an identity of its own, the other rows ask the
-    assignment network, which always takes the most probable slot.
+    Row "selection" gives every selected proposal an identity of its own, in the generator's order like
+    row "proposals"; the other rows ask the assignment network, which always takes the most probable slot.
     """
     flow = sources.require("flow", row)
     folder = sources.require("selection", row)
@@ -28,7 +28,7 @@ def decide_with_networks(video: Video, row: str, grouping: GroupingSettings, sou
         flow,
         outputs,
         selection.settings.threshold,
-        assignment.grouping if assignment else grouping,
+        assignment.grouping if assignment else grouping.model_copy(update={"order": "score"}),
         picture_size=assignment.picture_size if assignment else None,
     )
     if assignment is None:
