@@ -1,6 +1,6 @@
 """Mask R-CNN of detectron2 as a category-agnostic proposal generator."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from alba.config.backends import Detectron2Options
 from alba.device import Runner
 from alba.errors import BackendError, first_line
-from alba.proposals.detections import visible_proposals
+from alba.proposals.detections import Segmenter, visible_proposals
 from alba.proposals.detectron2_zoo import find_config, published_weights
 from alba.proposals.light_torchvision import light_torchvision
-from alba.proposals.protocol import FrameInput, Proposals
+from alba.proposals.protocol import Proposals
 from alba.weights import find_weights, fresh_weights, load_state, read_weights, weights_record
 
 with light_torchvision():
@@ -33,7 +33,7 @@ _CONSTANTS = ("pixel_mean", "pixel_std", "cell_anchors")
 """What old weights carry and models now get from their configuration."""
 
 
-class Detectron2Backend:
+class Detectron2Backend(Segmenter):
     """Any network of regions and masks that detectron2 can build, used whatever the class of a detection.
 
     Detections of all classes are pooled, the class is forgotten, and of two whose boxes overlap more
@@ -54,7 +54,7 @@ class Detectron2Backend:
 
     def __init__(self, options: Detectron2Options) -> None:
         self.options = options
-        self._runner = Runner(options, f"detectron2's {options.config}")
+        super().__init__(Runner(options, f"detectron2's {options.config}"))
         with fresh_weights(SEED if options.weights == "none" else None):
             self.model, self._resize = _make_model(options.config)
         published = published_weights(options.config)
@@ -80,28 +80,6 @@ class Detectron2Backend:
             "package": f"detectron2 {version('detectron2')}",
             "weights": None if weights is None else weights_record(weights),
         }
-
-    @property
-    def batch_size(self) -> int:
-        """Frames that fit into the device's memory at once."""
-        return self._runner.batch_size
-
-    def begin_video(self) -> None:
-        """Nothing is kept from frame to frame."""
-
-    def propose(
-        self,
-        frame: NDArray[np.uint8],
-        flow_forward: NDArray[np.float32] | None,
-        flow_backward: NDArray[np.float32] | None,
-    ) -> Proposals:
-        """Propose masks for one frame, as `ProposalBackend.propose` says; flow is not looked at."""
-        return next(self.propose_batch([(frame, flow_forward, flow_backward)]))
-
-    def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
-        """Propose masks for frames, as `BatchProposalBackend.propose_batch` says."""
-        for found in self._runner.run([frame for frame, _, _ in inputs], self._detect):
-            yield from self._runner.run([found], lambda one: [one[0].paste()])
 
     def _detect(self, frames: Sequence[NDArray[np.uint8]]) -> "list[_Detections]":
         """The model's own inference with its heads called one by one, as the box features are wanted."""

@@ -1,6 +1,6 @@
 """Mask R-CNN of torchvision as a category-agnostic proposal generator."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from alba.config.backends import TorchvisionOptions
 from alba.device import Runner
-from alba.proposals.detections import visible_proposals
+from alba.proposals.detections import Segmenter, visible_proposals
 from alba.proposals.light_torchvision import light_torchvision
-from alba.proposals.protocol import FrameInput, Proposals
+from alba.proposals.protocol import Proposals
 from alba.weights import find_weights, fresh_weights, load_state, read_weights, weights_record
 
 with light_torchvision():
@@ -51,7 +51,7 @@ class _Detections:
         return visible_proposals(masks, self.scores, self.features)
 
 
-class TorchvisionBackend:
+class TorchvisionBackend(Segmenter):
     """Mask R-CNN whose detections count whatever their class (section 3.1 of the method).
 
     Detections of all classes are pooled, the class is forgotten, and of two whose boxes overlap more
@@ -73,7 +73,7 @@ class TorchvisionBackend:
     def __init__(self, options: TorchvisionOptions) -> None:
         self.options = options
         self.feature_names = tuple(f"box_head_{i}" for i in range(self.num_features))
-        self._runner = Runner(options, f"torchvision's {options.model}")
+        super().__init__(Runner(options, f"torchvision's {options.model}"))
         with fresh_weights(SEED if options.weights == "none" else None):
             self.model = _make_model(options.model)
         published = {name: entry.url for name, entry in get_model_weights(options.model).__members__.items()}
@@ -91,28 +91,6 @@ class TorchvisionBackend:
             "package": f"torchvision {version('torchvision')}",
             "weights": None if weights is None else weights_record(weights),
         }
-
-    @property
-    def batch_size(self) -> int:
-        """Frames that fit into the device's memory at once."""
-        return self._runner.batch_size
-
-    def begin_video(self) -> None:
-        """Nothing is kept from frame to frame."""
-
-    def propose(
-        self,
-        frame: NDArray[np.uint8],
-        flow_forward: NDArray[np.float32] | None,
-        flow_backward: NDArray[np.float32] | None,
-    ) -> Proposals:
-        """Propose masks for one frame, as `ProposalBackend.propose` says; flow is not looked at."""
-        return next(self.propose_batch([(frame, flow_forward, flow_backward)]))
-
-    def propose_batch(self, inputs: Sequence[FrameInput]) -> Iterator[Proposals]:
-        """Propose masks for frames, as `BatchProposalBackend.propose_batch` says."""
-        for found in self._runner.run([frame for frame, _, _ in inputs], self._detect):
-            yield from self._runner.run([found], lambda one: [one[0].paste()])
 
     def _detect(self, frames: Sequence[NDArray[np.uint8]]) -> list[_Detections]:
         """The model's own inference with its heads called one by one, as the box features are wanted."""
