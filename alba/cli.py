@@ -306,13 +306,14 @@ def backends() -> None:
 def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     """Print a table of results."""
     import pandas as pd
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     if not table.is_file():
         raise ConfigError(f"{table} is missing", "let the workflow make it first")
     frame = pd.read_csv(table)
-    printed = Table(title=str(table))
+    printed = Table(title=str(table), box=box.SIMPLE_HEAD)
     for column in frame.columns:
         is_number = pd.api.types.is_numeric_dtype(frame[column])
         printed.add_column(
