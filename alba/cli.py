@@ -313,7 +313,7 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     if not table.is_file():
         raise ConfigError(f"{table} is missing", "let the workflow make it first")
     frame = pd.read_csv(table)
-    printed = Table(title=str(table), box=box.SIMPLE_HEAD)
+    printed = Table(title=str(table), box=box.SIMPLE_HEAD, collapse_padding=True)
     for column in frame.columns:
         is_number = pd.api.types.is_numeric_dtype(frame[column])
         printed.add_column(

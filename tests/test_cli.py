@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alba.cli import show
+
 ALBA = Path(sys.executable).parent / "alba"
 
 
@@ -173,3 +175,13 @@ def test_ablation_compares_rows(tmp_path):
     assert [line.split(",")[:2] for line in lines[1:]] == [["proposals", "0.25"], ["reinforced", "0.5"]]
     assert Image.open(figure).size[0] > 500
     assert_one_line(alba("ablation", "--output", table, "--figure", figure, "oracle=none.csv"), "none.csv")
+
+
+def test_table_of_the_ablation_fits_a_terminal_of_80_columns(tmp_path, monkeypatch, capsys):
+    names = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
+    table = tmp_path / "ablation.csv"
+    table.write_text(f"row,{','.join(names)}\nreinforced,{','.join(['-0.1234'] * len(names))}\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    show(table)
+    header = next(line for line in capsys.readouterr().out.splitlines() if "row" in line)
+    assert header.split() == ["row", *names]
