@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import find_candidates, gather_evidence
+from alba.proposals.regions.backend import REMEMBERED, find_candidates, gather_evidence
 from alba.proposals.regions.frame import reduce_frame
 from alba.proposals.regions.memory import Memory
 from alba.proposals.regions.motion import residual_motion
@@ -73,7 +73,7 @@ def collect(video: Video, t: int, memory: Memory) -> Sample | None:
         return score_candidates(superpixels, evidence, members)
 
     pool = find_candidates(superpixels, gather_evidence(superpixels, work, motion, recalled), score)
-    memory.keep(superpixels, *pool.best(8), pool.consensus())
+    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
     if not objects or not cues:
         return None
     overlap = np.concatenate(overlaps)

@@ -21,7 +21,7 @@ _SMALLEST, _LARGEST = 4e-4, 0.7  # shares of the frame that a proposal may cover
 _SURVIVORS = 150  # candidates that go on to the next round
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
 _RECALLED_LEVELS = (0.3, 0.5, 0.7)
-_REMEMBERED = 8  # proposals that the next frame is told of
+REMEMBERED = 8  # proposals that the next frame is told of
 _TREE_WEIGHTS = (
     (0.5, 4.0),
     (1.0, 1.0),
@@ -71,7 +71,7 @@ class RegionsBackend:
         recalled = self._memory.recall(superpixels, work.backward)
         evidence = gather_evidence(superpixels, work, motion, recalled)
         pool = find_candidates(superpixels, evidence)
-        self._memory.keep(superpixels, *pool.best(_REMEMBERED), pool.consensus())
+        self._memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
         kept = suppress(
             pool.members,
             superpixels.areas,
