@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
-from alba.errors import TrainingError
+from alba.errors import CheckpointError, TrainingError
 from alba.grouping import GroupingVideo, Step, join_steps, roll_out, slot_log_probs
 from alba.masks import VOID
 from alba.oracle import join_greedily
 from alba.progress import progress
+from alba.store import ProposalStore
 from alba.training.checkpoint import (
     Assignment,
     Selection,
@@ -25,7 +26,7 @@ from alba.training.checkpoint import (
     save_checkpoint,
 )
 from alba.training.corpus import Corpus, store_of
-from alba.training.loading import load_grouping_video, load_selection_video
+from alba.training.loading import load_grouping_video, load_selection_video, open_as
 from alba.training.selection import select
 
 VIDEOS_SIDE_BY_SIDE = 8
@@ -70,11 +71,18 @@ def load_training_videos(
     videos = []
     for video in progress(corpus.videos, "load", unit="video"):
         proposals, flow = store_of(corpus.proposals, video), store_of(corpus.flow, video)
+        num_proposals, num_features = open_as(ProposalStore, proposals, video)["features"].shape
+        check_features(selection_folder, selection.num_features, num_features)
         outputs = held_out.get(video.name)
         if outputs is None:
             pixels = load_selection_video(video, proposals, flow, None, selection.settings.working_height)
-            check_features(selection_folder, selection.num_features, pixels.features.shape[1])
             outputs = select(selection, pixels)
+        elif len(outputs) != num_proposals:
+            raise CheckpointError(
+                f"{selection_folder} was cross-fitted on {len(outputs)} proposals of {video.name}, "
+                f"{proposals} has {num_proposals}",
+                "use the proposals that it was trained on, or train it again",
+            )
         grouped, _ = load_grouping_video(
             video,
             proposals,

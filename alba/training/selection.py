@@ -66,7 +66,6 @@ def _fit(
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
     generator = np.random.default_rng(settings.seed)
     log = []
-    network.train()
     for epoch in progress(range(settings.epochs), bar, unit="epoch"):
         losses, right, count = 0.0, 0, 0
         for crops, features, iou, selected in _batches(videos, settings, generator):

@@ -137,6 +137,19 @@ def test_assignment_learns_from_selection_outputs_on_unseen_videos(root):
         assert np.isin(known, held_out[video.name]).all()
 
 
+def test_selection_cross_fitted_on_other_proposals_is_refused(root, tmp_path):
+    dataset = DatasetSettings(root=str(root / "data"))
+    for name, count in (("train-000", 3), ("train-001", 4)):
+        video, flow = open_video(dataset, name), root / f"flow/{name}.zarr"
+        settings = ProposalSettings(options={"max_proposals": count})
+        compute_proposals(video, settings, flow, tmp_path / f"proposals/{name}.zarr")
+    corpus = Corpus.of(dataset, "train", tmp_path / "proposals", root / "flow", root / "labels")
+    selection = load_selection(root / "selection")
+    assignment = build_assignment(AssignmentSettings(), GROUPING, selection.num_features)
+    with pytest.raises(CheckpointError, match=r"cross-fitted on .* proposals of train-000"):
+        load_training_videos(corpus, selection, root / "selection", assignment)
+
+
 def test_a_selection_network_is_no_assignment_network(root, tmp_path):
     with pytest.raises(CheckpointError, match="holds a selection network"):
         segment(root, "relational", tmp_path, assignment=root / "selection")
