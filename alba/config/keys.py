@@ -11,7 +11,7 @@ from alba.config.settings import Configuration
 REVISIONS = {
     "sprites": 1,
     "flow": 1,
-    "proposals": 2,
+    "proposals": 3,
     "labels": 1,
     "selection": 1,
     "assignment": 1,

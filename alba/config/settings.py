@@ -60,7 +60,7 @@ class ProposalSettings(Settings):
 
     backend: str = Field(
         "regions",
-        description="regions (no weights, on the CPU), torchvision or detectron2 (Mask R-CNN) or a plugin's",
+        description="regions (embedded, on the CPU), torchvision or detectron2 (Mask R-CNN) or a plugin's",
     )
     options: dict[str, Any] = Field({}, description="the backend's own settings")
 
