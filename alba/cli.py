@@ -2,17 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from alba.config import (
     ROWS,
     AssignmentSettings,
+    CompositesSettings,
     DatasetSettings,
     FlowSettings,
     GroupingSettings,
     LabelSettings,
+    MirroredSettings,
     ProposalSettings,
     ProtocolName,
     ReinforceSettings,
@@ -23,6 +25,9 @@ from alba.config import (
     read_words,
 )
 from alba.errors import AlbaError, ConfigError
+
+if TYPE_CHECKING:
+    from alba.training.corpus import Corpus
 
 app = typer.Typer(
     help="Zero-shot video object segmentation by grouping.",
@@ -36,6 +41,12 @@ Settings = Annotated[str, typer.Option(help="the stage's settings: JSON text, or
 Grouping = Annotated[str, typer.Option(help="settings of the grouping process, likewise")]
 VideoName = Annotated[str, typer.Option(help="name of the video")]
 Split = Annotated[str, typer.Option(help="name of the list of videos")]
+Datasets = Annotated[list[str], typer.Option(help="data set: JSON text, or a file; once per data set")]
+Splits = Annotated[
+    list[str] | None, typer.Option(help="list of videos, once or once per data set; default: train")
+]
+Inputs = Annotated[list[Path], typer.Option(help="folder of stores, once per data set")]
+Jobs = Annotated[int, typer.Option(min=1, help="processes")]
 Output = Annotated[Path, typer.Option(help="where the result is published")]
 Input = Annotated[Path, typer.Option()]
 MaybeInput = Annotated[Path | None, typer.Option()]
@@ -54,6 +65,28 @@ def sprites(output: Output, settings: Settings = DEFAULTS) -> None:
     from alba.datasets.sprites import write_sprites
 
     write_sprites(load_settings(SpritesSettings, settings), output)
+
+
+@app.command()
+def mirrored(
+    dataset: Dataset, settings: Settings, output: Output, split: Split = "train", jobs: Jobs = 1
+) -> None:
+    """Make the mirror image of a data set's training videos."""
+    from alba.datasets.mirrored import write_mirrored
+
+    source = load_settings(DatasetSettings, dataset)
+    write_mirrored(load_settings(MirroredSettings, settings), source, split, output, jobs)
+
+
+@app.command()
+def composites(
+    dataset: Dataset, settings: Settings, output: Output, split: Split = "train", jobs: Jobs = 1
+) -> None:
+    """Paste objects of a data set's training videos into others of its training videos."""
+    from alba.datasets.composites import write_composites
+
+    source = load_settings(DatasetSettings, dataset)
+    write_composites(load_settings(CompositesSettings, settings), source, split, output, jobs)
 
 
 @app.command()
@@ -96,39 +129,37 @@ def label(
 
 @app.command()
 def train_selection(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
 ) -> None:
     """Train the selection network on the labels of all videos of a split."""
-    from alba.training.corpus import Corpus
     from alba.training.selection import train_selection as train
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
     train(corpus, load_settings(SelectionSettings, settings), output)
 
 
 @app.command()
 def train_assignment(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     selection: Input,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
     grouping: Grouping = DEFAULTS,
 ) -> None:
     """Train the assignment network on the oracle's decisions."""
     from alba.training.assignment import train_assignment as train
-    from alba.training.corpus import Corpus
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
     train(
         corpus,
         selection,
@@ -140,22 +171,38 @@ def train_assignment(
 
 @app.command()
 def reinforce(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     selection: Input,
     assignment: Input,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
 ) -> None:
     """Train the assignment network by policy gradient on J&F of whole videos."""
-    from alba.training.corpus import Corpus
     from alba.training.reinforce import reinforce as train
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
     train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output)
+
+
+def _corpus(
+    dataset: list[str], split: list[str] | None, proposals: list[Path], flow: list[Path], labels: list[Path]
+) -> "Corpus":
+    from alba.training.corpus import Corpus
+
+    splits = split or ["train"]
+    splits = splits * len(dataset) if len(splits) == 1 else splits
+    if len({len(given) for given in (dataset, splits, proposals, flow, labels)}) > 1:
+        raise ConfigError(
+            f"{len(dataset)} data sets, but not as many folders of stores or splits",
+            "give --proposals, --flow and --labels once per --dataset, and --split once or as often",
+        )
+    sources = [load_settings(DatasetSettings, each) for each in dataset]
+    parts = zip(sources, splits, proposals, flow, labels, strict=True)
+    return Corpus.join([Corpus.of(*part) for part in parts])
 
 
 @app.command()
@@ -200,7 +247,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help=", ".join(get_args(ProtocolName)))] = "davis17-unsupervised",
     split: Annotated[str, typer.Option(help="list of videos: its name, or a .txt of your own")] = "val",
     year: Annotated[str, typer.Option(help="DAVIS: folder of the list; default: the protocol's")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    jobs: Jobs = 1,
     allow_missing: AllowMissing = False,
     tracks: Tracks = "ids",
     seen: Annotated[Path | None, typer.Option(help="YouTube-VOS: file of the seen categories")] = None,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from alba.config import ROWS, Configuration, DatasetSettings, stage_key
+from alba.config import ROWS, Configuration, DatasetSettings, SpritesSettings, stage_key
 from alba.datasets import list_videos, open_video
 from alba.errors import ConfigError, DatasetError
 
@@ -23,6 +23,9 @@ FINAL_ROW = "reinforced"
 """The row of the ablation that is the whole system."""
 
 FINAL_NETWORK = "reinforce"
+
+GENERATED = ("sprites", "mirrored", "composites")
+"""Kinds of generated data sets, each a stage."""
 
 OWN = "alba"
 """What this system is called beside its peers."""
@@ -63,13 +66,13 @@ class Paths:
         name = wildcards.dataset
         dataset = self._settings_of(name)
         if dataset.generate is not None:
-            return self.folder(name, "sprites")
+            return self.folder(name, dataset.generate.kind)
         return os.path.normpath(Path(self.configuration.data_root) / dataset.root)
 
     def generated(self, wildcards: Any) -> list[str]:
         """Marker of a generated data set; a real one has none."""
         generate = self._settings_of(wildcards.dataset).generate
-        return [] if generate is None else [f"{self.folder(wildcards.dataset, 'sprites')}.ready.json"]
+        return [] if generate is None else [f"{self.folder(wildcards.dataset, generate.kind)}.ready.json"]
 
     def dataset(self, wildcards: Any, input: Any) -> str:
         """What a command must know to read a data set, as JSON; the root is the input `pictures`."""
@@ -93,10 +96,37 @@ class Paths:
         """Name of the list of videos to "train" on or to validate on ("val")."""
         return lambda wildcards: getattr(self._settings_of(wildcards.dataset), f"{purpose}_split")
 
+    def source_root(self, wildcards: Any) -> str:
+        """Folder that holds the data set which another one is made from."""
+        return self.root(self._source(wildcards))
+
+    def source_generated(self, wildcards: Any) -> list[str]:
+        """Marker of the data set which another one is made from, if it is generated itself."""
+        return self.generated(self._source(wildcards))
+
+    def source_dataset(self, wildcards: Any, input: Any) -> str:
+        """What a command must know to read the data set which another one is made from, as JSON."""
+        return self.dataset(self._source(wildcards), input)
+
+    def source_split(self, wildcards: Any) -> str:
+        """Name of the list of its training videos."""
+        return self.split("train")(self._source(wildcards))
+
+    def source_videos(self, wildcards: Any) -> list[str]:
+        """Names of its training videos: a change of the list makes the job run again."""
+        return self.videos(self._source(wildcards).dataset, "train")
+
+    def _source(self, wildcards: Any) -> SimpleNamespace:
+        name = self._settings_of(wildcards.dataset).source
+        if not name:
+            raise ConfigError(f"data set {wildcards.dataset} is made from no other", "ask for another file")
+        return SimpleNamespace(dataset=name)
+
     def installed(self) -> Iterator[str]:
         """Names of the data sets that are generated or present on disk."""
         for name, dataset in self.configuration.datasets.items():
-            if dataset.generate is not None or Path(self._on_disk(name).root).is_dir():
+            origin = dataset.source or name
+            if self._settings_of(origin).generate is not None or Path(self._on_disk(origin).root).is_dir():
                 yield name
 
     def _settings_of(self, name: str) -> DatasetSettings:
@@ -117,7 +147,12 @@ class Paths:
                 f"datasets.{name}.{purpose}_split is empty",
                 "name a list of videos" + (", or set train_on" if purpose == "train" else ""),
             )
-        videos = list_videos(dataset, split)
+        if dataset.generate is None:
+            videos = list_videos(dataset, split)
+        elif isinstance(dataset.generate, SpritesSettings):
+            videos = dataset.generate.video_names(purpose)
+        else:
+            videos = dataset.generate.video_names(self.videos(dataset.source, "train"))
         for video in videos:
             if not re.fullmatch(NAME, video):
                 raise DatasetError(f"{dataset.root}: video name {video!r}", "use letters, digits, - and _")
@@ -135,18 +170,18 @@ class Paths:
 
         def of(wildcards: Any) -> str:
             self._check_key(wildcards, stage)
-            if stage == "sprites":
-                sprites = self._settings_of(wildcards.dataset).generate
-                assert sprites is not None  # _check_key has found its folder
-                return sprites.model_dump_json()
+            generate = self._settings_of(wildcards.dataset).generate
+            if generate is not None and stage == generate.kind:
+                return generate.model_dump_json()
             return getattr(self.stages(wildcards.dataset), part or stage).model_dump_json()
 
         return of
 
     def _check_key(self, wildcards: Any, stage: str) -> None:
         """Refuse to make, under these settings, a file whose name stands for others."""
-        if stage == "sprites" and self._settings_of(wildcards.dataset).generate is None:
-            raise ConfigError(f"data set {wildcards.dataset} is not generated", "ask for another file")
+        generate = self._settings_of(wildcards.dataset).generate
+        if stage in GENERATED and (generate is None or generate.kind != stage):
+            raise ConfigError(f"data set {wildcards.dataset} is no {stage}", "ask for another file")
         key = getattr(wildcards, "key", "")
         if key and key != self.key(wildcards.dataset, stage, getattr(wildcards, "row", "")):
             raise ConfigError(f"{stage}-{key} belongs to other settings", "ask for a file of the results")
@@ -182,17 +217,41 @@ class Paths:
 
     # Networks
 
-    def training_stores(self, stage: str) -> Callable[[Any], list[str]]:
+    def training_roots(self, wildcards: Any) -> list[str]:
+        """Folders of the data sets that a data set's networks learn from."""
+        return [self.root(each) for each in self._training_sets(wildcards)]
+
+    def training_stores(self, stage: str, suffix: str = ".zarr") -> Callable[[Any], list[str]]:
         """Stores of all training videos."""
-        return lambda wildcards: self.each_video(wildcards.dataset, "train", stage, ".zarr")
+        return lambda wildcards: [
+            path
+            for each in self._training_sets(wildcards)
+            for path in self.each_video(each.dataset, "train", stage, suffix)
+        ]
 
     def training_ready(self, *stages: str) -> Callable[[Any], list[str]]:
         """Markers of the stores of all training videos."""
         return lambda wildcards: [
-            path
-            for stage in stages
-            for path in self.each_video(wildcards.dataset, "train", stage, ".ready.json")
+            path for stage in stages for path in self.training_stores(stage, ".ready.json")(wildcards)
         ]
+
+    def corpus(self, wildcards: Any, input: Any) -> list[str]:
+        """Words of a command line: what to learn from, data set by data set."""
+        folders = [
+            list(dict.fromkeys(str(Path(store).parent) for store in input.get(stage)))
+            for stage in ("proposals", "flow", "labels")
+        ]
+        words = []
+        parts = zip(self._training_sets(wildcards), input.pictures, *folders, strict=True)
+        for each, root, proposals, flow, labels in parts:
+            dataset = self.dataset(each, SimpleNamespace(pictures=root))
+            words += ["--dataset", dataset, "--split", self.split("train")(each)]
+            words += ["--proposals", proposals, "--flow", flow, "--labels", labels]
+        return words
+
+    def _training_sets(self, wildcards: Any) -> list[SimpleNamespace]:
+        names = self.configuration.training_sets(wildcards.dataset)
+        return [SimpleNamespace(dataset=name) for name in names]
 
     def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
         """Folder of a data set's own network, or with `suffix` ".ready.json" its marker."""
@@ -281,9 +340,14 @@ class Paths:
     # Targets
 
     def results(self, pattern: str) -> Callable[[Any], list[str]]:
-        """Files below a data set's results; with `{video}` in the pattern, one a validation video."""
+        """Files below a data set's results; with `{video}` in the pattern, one a validation video.
+
+        None for a data set that is there to train on only.
+        """
 
         def of(wildcards: Any) -> list[str]:
+            if not self.split("val")(wildcards):
+                return []
             videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
             return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
 
@@ -299,9 +363,12 @@ class Paths:
         ]
 
     def networks(self, wildcards: Any) -> list[str]:
-        """Marker of the last network that a data set needs; one that can't be trained for needs none."""
+        """Marker of the last network that a data set needs.
+
+        None where there is nothing to segment with it, or nothing to train it on.
+        """
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        if not self._settings_of(trainer).train_split:
+        if not self.split("val")(wildcards) or not self._settings_of(trainer).train_split:
             return []
         return [f"{self.folder(trainer, FINAL_NETWORK)}.ready.json"]
 

@@ -4,6 +4,7 @@ from alba.config.keys import REVISIONS, ROWS, stage_key
 from alba.config.load import load_settings, parse_settings, read_words
 from alba.config.settings import (
     AssignmentSettings,
+    CompositesSettings,
     Configuration,
     DatasetSettings,
     EncoderSettings,
@@ -11,6 +12,7 @@ from alba.config.settings import (
     FlowSettings,
     GroupingSettings,
     LabelSettings,
+    MirroredSettings,
     ProposalSettings,
     ProtocolName,
     ReinforceSettings,
@@ -24,6 +26,7 @@ __all__ = [
     "REVISIONS",
     "ROWS",
     "AssignmentSettings",
+    "CompositesSettings",
     "Configuration",
     "DatasetSettings",
     "EncoderSettings",
@@ -31,6 +34,7 @@ __all__ = [
     "FlowSettings",
     "GroupingSettings",
     "LabelSettings",
+    "MirroredSettings",
     "ProposalSettings",
     "ProtocolName",
     "ReinforceSettings",

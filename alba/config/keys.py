@@ -10,6 +10,8 @@ from alba.config.settings import Configuration
 
 REVISIONS = {
     "sprites": 1,
+    "mirrored": 1,
+    "composites": 1,
     "flow": 1,
     "proposals": 2,
     "labels": 1,
@@ -64,27 +66,43 @@ def _inputs(
     """Settings and (data set, stage) pairs that a stage's output follows from."""
     dataset = configuration.datasets[name]
     stages = configuration.stages_of(name)
-    pictures = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
-    source = [(name, "sprites")] if dataset.generate else []
+    pictures, generated = _pictures(configuration, name)
     match stage:
         case "sprites":
             return [dataset.generate], []
+        case "mirrored" | "composites":
+            originals, made = _pictures(configuration, dataset.source)
+            return [dataset.generate, originals, configuration.datasets[dataset.source].train_split], made
         case "flow":
-            return [stages.flow, pictures], source
+            return [stages.flow, pictures], generated
         case "proposals":
-            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else source
+            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else generated
         case "labels":
             return [stages.labels], [(name, "proposals")]
         case "selection":
-            return [stages.selection, dataset.train_split], [(name, "labels"), (name, "flow")]
+            learnt_from = configuration.training_sets(name)
+            splits = [configuration.datasets[each].train_split for each in learnt_from]
+            return [stages.selection, *splits], [
+                (each, earlier) for each in learnt_from for earlier in ("labels", "flow")
+            ]
         case "assignment":
             return [stages.assignment, stages.grouping], [(name, "selection")]
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
-        case "segment" if row in _NETWORK_OF_ROW:
-            network = (configuration.trainer_of(name), _NETWORK_OF_ROW[row])
-            return [stages.segment, stages.grouping, row], [(name, "proposals"), (name, "flow"), network]
         case "segment":
-            earlier = "labels" if row == "oracle" else "proposals"
-            return [stages.segment, stages.grouping, row], [(name, earlier)]
+            return [stages.segment, stages.grouping, row], _inputs_of_row(configuration, name, row)
     raise KeyError(stage)
+
+
+def _inputs_of_row(configuration: Configuration, name: str, row: str) -> list[tuple[str, str]]:
+    if row in _NETWORK_OF_ROW:
+        network = (configuration.trainer_of(name), _NETWORK_OF_ROW[row])
+        return [(name, "proposals"), (name, "flow"), network]
+    return [(name, "labels" if row == "oracle" else "proposals")]
+
+
+def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Where a data set's frames are, and the stage that makes them if one does."""
+    dataset = configuration.datasets[name]
+    place = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
+    return place, [(name, dataset.generate.kind)] if dataset.generate else []

@@ -1,5 +1,6 @@
 """What runs, what runs again and what does not."""
 
+import json
 import os
 from pathlib import Path
 
@@ -243,3 +244,76 @@ def test_layouts_of_every_benchmark_are_planned(project):
     assert planned["segment_video"] == planned["evaluate_videos"] == 2
     project.run("results/yt/metrics.csv")
     assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]
+
+
+SPRITES = {"generate": {"num_train": 2, "num_val": 1}}
+MADE_FROM_SPRITES = {
+    "mirror": {"generate": {"kind": "mirrored", "source": "sprites"}},
+    "mix": {"generate": {"kind": "composites", "source": "sprites", "num_train": 3}},
+}
+
+
+def test_more_data_to_train_on_reruns_training_and_what_follows(finished):
+    real = {"root": "real", "train_on": "sprites"}
+    finished.configure(datasets={"sprites": SPRITES, "real": real, **MADE_FROM_SPRITES})
+    assert not finished.planned(*DEMO_AND_REAL)  # made only when they are asked for
+    more = {**SPRITES, "train_with": ["mirror", "mix"]}
+    finished.configure(datasets={"sprites": more, "real": real, **MADE_FROM_SPRITES})
+    planned = finished.planned("results/real/metrics.csv")
+    assert planned == {
+        "generate_mirrored": 1,
+        "generate_composites": 1,
+        "estimate_flow": 5,
+        "make_proposals": 5,
+        "make_labels": 5,
+        "train_selection": 1,
+        "train_assignment": 1,
+        "reinforce_assignment": 1,
+        "segment_video": 1,
+        "evaluate_videos": 1,
+    }
+
+
+def test_networks_are_given_every_data_set_with_its_stores(project):
+    project.configure(datasets={"sprites": {**SPRITES, "train_with": ["mirror", "mix"]}, **MADE_FROM_SPRITES})
+    project.run("results/sprites/metrics.csv")
+    calls = {call.split()[0]: call.split() for call in project.calls()}
+    for verb in ("train-selection", "train-assignment", "reinforce"):
+        words = calls[verb]
+        given = {
+            option: [words[i + 1] for i, word in enumerate(words) if word == f"--{option}"]
+            for option in ("dataset", "split", "proposals", "flow", "labels")
+        }
+        for stage in ("proposals", "flow", "labels"):
+            owners = [Path(path).parts[1] for path in given[stage]]
+            assert owners == ["sprites", "mirror", "mix"]
+        owners = [json.loads(text)["root"].split("/")[1] for text in given["dataset"]]
+        assert owners == ["sprites", "mirror", "mix"]
+        assert given["split"] == ["train"] * 3
+    composites = calls["composites"]
+    assert "cache/sprites/sprites-" in composites[composites.index("--dataset") + 1]
+    assert composites[composites.index("--split") + 1] == "train"
+
+
+def test_made_from_another_data_set_only_where_that_one_is(project):
+    lists = project.path / "data/real/ImageSets/2017"
+    (lists / "train.txt").write_text("bear\n")
+    made = {
+        name: {"generate": {"kind": "composites", "source": source, "num_train": 2}}
+        for name, source in (("mix", "real"), ("none", "absent"))
+    }
+    project.configure(datasets={"real": {"root": "real"}, "absent": {"root": "absent"}, **made})
+    assert project.planned("all_data") == {"generate_composites": 1, "all_data": 1}
+    assert project.planned("all_flow")["estimate_flow"] == 3
+    (project.path / "data/real/ImageSets/2017/train.txt").unlink()
+    result = project.snakemake("--dry-run", "all_data")
+    assert "train.txt is missing" in result.stdout + result.stderr
+
+
+def test_settings_of_the_source_hold_for_what_is_made_from_it(project):
+    sprites = {**SPRITES, "stages": {"flow": {"options": {"preset": "fast"}}}}
+    project.configure(datasets={"sprites": sprites, **MADE_FROM_SPRITES})
+    project.run("all_flow")
+    flow = [call for call in project.calls() if call.startswith("flow")]
+    assert len(flow) == 3 + 2 + 3
+    assert all('"preset":"fast"' in call for call in flow)
