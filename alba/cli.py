@@ -314,14 +314,15 @@ def overlay(
 
 @app.command()
 def ablation(
-    results: Annotated[list[str], typer.Argument(help="row=path/metrics.csv, once per row")],
+    results: Annotated[list[str], typer.Argument(help="row=path/metrics.csv, once per row and run")],
     output: Output,
     figure: Annotated[Path, typer.Option(help="PNG")],
+    runs: Annotated[Path, typer.Option(help="CSV file of the single runs")],
 ) -> None:
-    """Compare the rows of the ablation."""
+    """Compare the rows of the ablation; a row of several runs with its 95 % interval."""
     from alba.reporting import compare_rows
 
-    compare_rows(_named_paths(results), output, figure)
+    compare_rows([(row, Path(path)) for row, _, path in _pairs(results)], output, figure, runs)
 
 
 @app.command()
@@ -333,12 +334,12 @@ def peers(
     """Compare the result of this system, named alba, with those of other methods."""
     from alba.reporting import compare_methods
 
-    compare_methods(_named_paths(results), output, figure)
+    compare_methods({method: Path(path) for method, _, path in _pairs(results)}, output, figure)
     show(output)
 
 
-def _named_paths(results: list[str]) -> dict[str, Path]:
-    return {name: Path(path) for name, _, path in (result.partition("=") for result in results)}
+def _pairs(results: list[str]) -> list[tuple[str, str, str]]:
+    return [result.partition("=") for result in results]
 
 
 @app.command()
@@ -367,7 +368,7 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
             column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_number
         )
     for line in frame.itertuples(index=False):
-        printed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
+        printed.add_row(*("" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
     Console().print(printed)
 
 

@@ -36,6 +36,9 @@ _NETWORKS_OF_ROW = {
     "relational": {"selection": "selection", "assignment": "assignment"},
     "reinforced": {"selection": "selection", "assignment": "reinforce"},
 }
+NETWORKS = tuple(dict.fromkeys(stage for row in _NETWORKS_OF_ROW.values() for stage in row.values()))
+"""Stages that train a network."""
+
 _DATASET_KEYS = {"layout", "resolution", "image_set"}
 
 
@@ -58,6 +61,7 @@ class Paths:
         self.key = cache(partial(stage_key, configuration))
         self.stages = cache(configuration.stages_of)
         self.videos = cache(self._list_videos)
+        self._seeds_by_key = cache(self._find_seeds)
 
     # Data sets
 
@@ -160,10 +164,10 @@ class Paths:
 
     # Stages
 
-    def folder(self, dataset: str, stage: str, row: str = "") -> str:
-        """Folder of a stage's outputs; its name holds the key of all that they follow from."""
+    def folder(self, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
+        """Folder of a stage's outputs in one run; its name holds the key of all that they follow from."""
         name = f"{stage}-{row}" if row else stage
-        return f"<cache>/{dataset}/{name}-{self.key(dataset, stage, row)}"
+        return f"<cache>/{dataset}/{name}-{self.key(dataset, stage, row, seed)}"
 
     def settings(self, stage: str, part: str = "") -> Callable[[Any], str]:
         """Settings of a stage as JSON, or of another part of the settings that the stage needs."""
@@ -173,7 +177,8 @@ class Paths:
             generate = self._settings_of(wildcards.dataset).generate
             if generate is not None and stage == generate.kind:
                 return generate.model_dump_json()
-            return getattr(self.stages(wildcards.dataset), part or stage).model_dump_json()
+            stages = self.stages(wildcards.dataset, self._seed(wildcards))
+            return getattr(stages, part or stage).model_dump_json()
 
         return of
 
@@ -183,8 +188,24 @@ class Paths:
         if stage in GENERATED and (generate is None or generate.kind != stage):
             raise ConfigError(f"data set {wildcards.dataset} is no {stage}", "ask for another file")
         key = getattr(wildcards, "key", "")
-        if key and key != self.key(wildcards.dataset, stage, getattr(wildcards, "row", "")):
+        row = getattr(wildcards, "row", "")
+        if key and key != self.key(wildcards.dataset, stage, row, self._seed(wildcards)):
             raise ConfigError(f"{stage}-{key} belongs to other settings", "ask for a file of the results")
+
+    def _seed(self, wildcards: Any) -> int:
+        """The run that a file belongs to: results name it, the key of a network or segmentation tells it."""
+        of_key = self._seeds_by_key(wildcards.dataset).get(getattr(wildcards, "key", ""), 0)
+        return int(getattr(wildcards, "seed", of_key))
+
+    def _find_seeds(self, dataset: str) -> dict[str, int]:
+        """The run of each key that depends on it."""
+        outputs = [(stage, "") for stage in NETWORKS] + [("segment", row) for row in ROWS]
+        seeds = {0}.union(*(self.stages(name).ablation.seeds for name in self.configuration.datasets))
+        return {
+            self.key(dataset, stage, row, seed): seed
+            for seed in sorted(seeds, reverse=True)  # what is the same in all runs belongs to the first
+            for stage, row in outputs
+        }
 
     def gpu(self, stage: str) -> Callable[[Any], int]:
         """GPUs that a stage may use: backends of flow and proposals with a `device` can run on one."""
@@ -254,12 +275,14 @@ class Paths:
         return [SimpleNamespace(dataset=name) for name in names]
 
     def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
-        """Folder of a data set's own network, or with `suffix` ".ready.json" its marker."""
-        return lambda wildcards: self.folder(wildcards.dataset, stage) + suffix
+        """Folder of a data set's own network of the same run, or with `suffix` ".ready.json" its marker."""
+        return lambda wildcards: self.folder(wildcards.dataset, stage, seed=self._seed(wildcards)) + suffix
 
-    def each_video(self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "") -> list[str]:
+    def each_video(
+        self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "", seed: int = 0
+    ) -> list[str]:
         """One path for each video of a list."""
-        folder = self.folder(dataset, stage, row)
+        folder = self.folder(dataset, stage, row, seed)
         return [f"{folder}/{video}{suffix}" for video in self.videos(dataset, purpose)]
 
     # Segmentation and scores
@@ -278,12 +301,18 @@ class Paths:
     def _networks(self, wildcards: Any) -> dict[str, str]:
         trainer = self.configuration.trainer_of(wildcards.dataset)
         networks = _NETWORKS_OF_ROW.get(wildcards.row, {})
-        return {option: self.folder(trainer, stage) for option, stage in networks.items()}
+        seed = self._seed(wildcards)
+        return {option: self.folder(trainer, stage, seed=seed) for option, stage in networks.items()}
 
     def segmented(self, suffix: str = "") -> Callable[[Any], list[str]]:
         """Folders of PNGs of all validation videos, or with `suffix` ".ready.json" their markers."""
         return lambda wildcards: self.each_video(
-            wildcards.dataset, "val", "segment", suffix, getattr(wildcards, "row", FINAL_ROW)
+            wildcards.dataset,
+            "val",
+            "segment",
+            suffix,
+            getattr(wildcards, "row", FINAL_ROW),
+            self._seed(wildcards),
         )
 
     def final_masks(self, suffix: str = "") -> Callable[[Any], str]:
@@ -297,11 +326,24 @@ class Paths:
         return lambda wildcards: getattr(self.stages(wildcards.dataset).evaluation, setting)
 
     def scores(self, wildcards: Any) -> list[str]:
-        """Metrics of every row of the ablation, in the order of `ROWS`."""
-        return [
-            f"<results>/{wildcards.dataset}/" + ("" if row == FINAL_ROW else f"{row}/") + "metrics.csv"
-            for row in ROWS
-        ]
+        """Metrics of `scored_rows`, in that order."""
+        return [path for _, path in self._scored(wildcards.dataset)]
+
+    def scored_rows(self, wildcards: Any) -> list[str]:
+        """Rows of the ablation, each as often as there are runs of it; without a network there is one."""
+        return [row for row, _ in self._scored(wildcards.dataset)]
+
+    def _scored(self, dataset: str) -> list[tuple[str, str]]:
+        runs = {}
+        for row in ROWS:
+            for seed in self.stages(dataset).ablation.seeds:
+                key = self.key(dataset, "segment", row, seed)
+                if key != self.key(dataset, "segment", row):
+                    folder = f"seeds/{seed}/{row}/"
+                else:
+                    folder = "" if row == FINAL_ROW else f"{row}/"
+                runs[key] = row, f"<results>/{dataset}/{folder}metrics.csv"
+        return list(runs.values())
 
     # Peers
 

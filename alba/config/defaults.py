@@ -26,7 +26,7 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
         "embedded: made by a rule, without any download; the demo",
         {
             "generate": SpritesSettings(),
-            "stages": {"grouping": {"working_height": 72}},
+            "stages": {"grouping": {"working_height": 72}, "ablation": {"seeds": [0]}},
         },
     ),
     "davis17": ("DAVIS 2017, several objects a video", {"layout": "davis17", "root": "DAVIS"}),

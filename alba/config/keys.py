@@ -29,7 +29,7 @@ assignment of selected proposals, the supervised networks, the whole system, the
 _NETWORK_OF_ROW = {"selection": "selection", "relational": "assignment", "reinforced": "reinforce"}
 
 
-def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "") -> str:
+def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
     """Key of a stage's outputs: 10 hexadecimal digits.
 
     Parameters
@@ -41,31 +41,33 @@ def stage_key(configuration: Configuration, dataset: str, stage: str, row: str =
         One of `REVISIONS`. The networks' stages belong to the data set they are trained on.
     row : str
         One of `ROWS`, for stage "segment".
+    seed : int
+        The run, see `Configuration.stages_of`; what no training comes before has the same key in all runs.
 
     Returns
     -------
     str
         Hash of the stage's settings, its revision, and the keys of the stages that it reads.
     """
-    settings, upstream = _inputs(configuration, dataset, stage, row)
+    settings, upstream = _inputs(configuration, dataset, stage, row, seed)
     identity = {
         "stage": stage,
         "revision": REVISIONS[stage],
         "settings": [
             part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in settings
         ],
-        "upstream": [stage_key(configuration, owner, name) for owner, name in upstream],
+        "upstream": [stage_key(configuration, owner, name, seed=seed) for owner, name in upstream],
     }
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _inputs(
-    configuration: Configuration, name: str, stage: str, row: str
+    configuration: Configuration, name: str, stage: str, row: str, seed: int
 ) -> tuple[list[Any], list[tuple[str, str]]]:
     """Settings and (data set, stage) pairs that a stage's output follows from."""
     dataset = configuration.datasets[name]
-    stages = configuration.stages_of(name)
+    stages = configuration.stages_of(name, seed)
     pictures, generated = _pictures(configuration, name)
     match stage:
         case "sprites":

@@ -292,6 +292,23 @@ class EvaluationSettings(Settings):
     )
 
 
+class AblationSettings(Settings):
+    """Comparison of the rows of the ablation."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2),
+        min_length=1,
+        description="runs that a row is the mean of: each is added to the seeds of all trainings; 0 is the "
+        "run of metrics.csv",
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds names a run twice")
+        return self
+
+
 class Stages(Settings):
     """Settings of all stages."""
 
@@ -304,6 +321,18 @@ class Stages(Settings):
     reinforce: ReinforceSettings = ReinforceSettings()
     segment: SegmentSettings = SegmentSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    ablation: AblationSettings = AblationSettings()
+
+    def of_run(self, seed: int) -> Self:
+        """The settings of another run: `seed` is added to the seed of every stage that has one."""
+        seeds = {name: getattr(getattr(self, name), "seed", None) for name in type(self).model_fields}
+        return self.model_copy(
+            update={
+                name: getattr(self, name).model_copy(update={"seed": own + seed})
+                for name, own in seeds.items()
+                if own is not None
+            }
+        )
 
 
 class DatasetSettings(Settings):
@@ -377,12 +406,15 @@ class Configuration(Settings):
             if name == dataset or names.count(name) > 1:
                 raise ValueError(f"datasets.{dataset}.{key} names {name!r} again")
 
-    def stages_of(self, dataset: str) -> Stages:
-        """Settings of all stages, with what differs for a data set or for the one that it is made from."""
+    def stages_of(self, dataset: str, seed: int = 0) -> Stages:
+        """Settings of all stages, with what differs for a data set or for the one that it is made from.
+
+        `seed` is the run, one of those that the ablation compares.
+        """
         merged = self.stages.model_dump(mode="json")
         for name in filter(None, (self.datasets[dataset].source, dataset)):
             merged = merge(merged, self.datasets[name].stages)
-        return parse_settings(Stages, merged, f"datasets.{dataset}.stages")
+        return parse_settings(Stages, merged, f"datasets.{dataset}.stages").of_run(seed)
 
     def trainer_of(self, dataset: str) -> str:
         """Name of the data set that a data set's networks are trained on."""

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from conftest import SPRITES
 
 DEMO_AND_REAL = ("demo", "results/real/metrics.csv")
 AFTER_FLOW = {
@@ -93,7 +94,7 @@ def test_flow_setting_reruns_all_that_follows(finished):
 
 def test_settings_of_one_data_set_leave_the_others_alone(finished):
     real = {"root": "real", "train_on": "sprites", "stages": {"segment": {"tracks": "main"}}}
-    datasets = {"sprites": {"generate": {"num_train": 2, "num_val": 1}}, "real": real}
+    datasets = {"sprites": SPRITES, "real": real}
     finished.configure(datasets=datasets)
     assert finished.planned(*DEMO_AND_REAL) == {"segment_video": 1, "evaluate_videos": 1}
 
@@ -159,7 +160,7 @@ def test_failed_job_leaves_nothing_that_counts_as_whole(project):
 )
 def test_stage_targets(project, target, num_jobs):
     datasets = {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "absent": {"root": "not-there"},
     }
     project.configure(datasets=datasets)
@@ -185,7 +186,7 @@ def test_another_workflow_can_import_it(project):
 def with_peers(finished):
     """Masks of two other methods for the real data set, already scored and compared."""
     datasets = {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "real": {"root": "real", "train_on": "sprites", "peers": "peers"},
     }
     finished.configure(datasets=datasets)
@@ -246,7 +247,6 @@ def test_layouts_of_every_benchmark_are_planned(project):
     assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]
 
 
-SPRITES = {"generate": {"num_train": 2, "num_val": 1}}
 MADE_FROM_SPRITES = {
     "mirror": {"generate": {"kind": "mirrored", "source": "sprites"}},
     "mix": {"generate": {"kind": "composites", "source": "sprites", "num_train": 3}},
@@ -317,3 +317,58 @@ def test_settings_of_the_source_hold_for_what_is_made_from_it(project):
     flow = [call for call in project.calls() if call.startswith("flow")]
     assert len(flow) == 3 + 2 + 3
     assert all('"preset":"fast"' in call for call in flow)
+
+
+THREE_RUNS = {
+    "sprites": {**SPRITES, "stages": {"ablation": {"seeds": [0, 1, 4]}}},
+    "real": {"root": "real", "train_on": "sprites"},
+}
+
+
+def test_further_runs_of_the_ablation_train_anew_and_segment_what_follows(finished):
+    before = len(finished.calls())
+    finished.configure(datasets=THREE_RUNS)
+    planned = finished.planned("results/sprites/ablation.csv")
+    assert planned == {
+        "train_selection": 2,
+        "train_assignment": 2,
+        "reinforce_assignment": 2,
+        "segment_video": 6,
+        "evaluate_run": 6,
+        "compare_rows": 1,
+    }
+    assert not finished.planned("results/sprites/metrics.csv", "results/real/metrics.csv")
+    finished.run("results/sprites/ablation.csv")
+    calls = [call.split() for call in finished.calls()[before:]]
+    for verb in ("train-selection", "train-assignment", "reinforce"):
+        settings = [words[words.index("--settings") + 1] for words in calls if words[0] == verb]
+        assert sorted(json.loads(text)["seed"] for text in settings) == [1, 4]
+    # Each network follows from those of its own run: its folder is the only one that is named with it.
+    made = {}
+    for words in calls:
+        if words[0] in ("train-assignment", "reinforce"):
+            given = tuple(words[words.index(f"--{k}") + 1] for k in ("selection",))
+            made.setdefault(given, []).append(words[0])
+    assert sorted(map(sorted, made.values())) == [["reinforce", "train-assignment"]] * 2
+    compared = next(words for words in calls if words[0] == "ablation")
+    assert [word for word in compared if "=" in word] == [
+        "proposals=results/sprites/proposals/metrics.csv",
+        "selection=results/sprites/selection/metrics.csv",
+        "selection=results/sprites/seeds/1/selection/metrics.csv",
+        "selection=results/sprites/seeds/4/selection/metrics.csv",
+        "relational=results/sprites/relational/metrics.csv",
+        "relational=results/sprites/seeds/1/relational/metrics.csv",
+        "relational=results/sprites/seeds/4/relational/metrics.csv",
+        "reinforced=results/sprites/metrics.csv",
+        "reinforced=results/sprites/seeds/1/reinforced/metrics.csv",
+        "reinforced=results/sprites/seeds/4/reinforced/metrics.csv",
+        "oracle=results/sprites/oracle/metrics.csv",
+    ]
+
+
+def test_runs_of_a_data_set_that_borrows_its_networks_are_those_of_its_trainer(finished):
+    real = {**THREE_RUNS["real"], "stages": {"ablation": {"seeds": [0, 2]}}}
+    finished.configure(datasets={"sprites": SPRITES, "real": real})
+    planned = finished.planned("results/real/seeds/2/reinforced/metrics.csv")
+    assert planned["reinforce_assignment"] == planned["train_selection"] == 1
+    assert planned["segment_video"] == planned["evaluate_run"] == 1
