@@ -21,6 +21,8 @@ from alba.config import (
     SegmentSettings,
     SelectionSettings,
     SpritesSettings,
+    find_model,
+    load_mapping,
     load_settings,
     read_words,
 )
@@ -219,6 +221,9 @@ def segment(
     labels: MaybeInput = None,
     selection: MaybeInput = None,
     assignment: MaybeInput = None,
+    model: Annotated[
+        str, typer.Option(help="model that brings the networks: its folder, or its name below models")
+    ] = "",
 ) -> None:
     """Segment one video into indexed PNGs and a store."""
     from alba.datasets import open_video
@@ -227,12 +232,15 @@ def segment(
 
     if row not in ROWS:
         raise ConfigError(f"unknown row {row!r}", f"choose one of {', '.join(ROWS)}")
+    if model and (selection or assignment):
+        raise ConfigError("--model beside --selection or --assignment", "give either")
+    sources = Sources(proposals, flow, labels, selection, assignment)
     segment_video(
         open_video(load_settings(DatasetSettings, dataset), video),
         row,
         load_settings(SegmentSettings, settings),
         load_settings(GroupingSettings, grouping),
-        Sources(proposals, flow, labels, selection, assignment),
+        sources.with_model(find_model(model), row) if model else sources,
         output,
         masks,
     )
@@ -340,6 +348,31 @@ def peers(
 
 def _pairs(results: list[str]) -> list[tuple[str, str, str]]:
     return [result.partition("=") for result in results]
+
+
+@app.command()
+def export_model(
+    networks: Annotated[list[str], typer.Argument(help="stage=checkpoint folder, once per network")],
+    metrics: Annotated[list[str], typer.Option(help="row=path/metrics.csv, once per row")],
+    dataset: Annotated[str, typer.Option(help="name of the data set that was scored")],
+    licence: Annotated[str, typer.Option(help="of what the networks were trained on")],
+    configuration: Annotated[str, typer.Option(help="settings that they follow from: JSON, or a file")],
+    output: Annotated[Path, typer.Option(help="models/<name>")],
+) -> None:
+    """Make a model of trained networks, to be used without training."""
+    from alba.inference.model import export_model as export
+
+    folders = {stage: Path(path) for stage, _, path in _pairs(networks)}
+    scores = {row: Path(path) for row, _, path in _pairs(metrics)}
+    export(folders, scores, dataset, licence, load_mapping(configuration), output)
+
+
+@app.command()
+def models(folder: Annotated[Path, typer.Argument(help="holds the models")] = Path("models")) -> None:
+    """List models with their figures, as Markdown."""
+    from alba.inference.model import describe_models
+
+    print(describe_models(folder), end="")
 
 
 @app.command()

@@ -4,6 +4,7 @@
 gives them their values.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from alba.config import ROWS, Configuration, DatasetSettings, SpritesSettings, stage_key
+from alba.config import (
+    NETWORKS_OF_ROW,
+    ROWS,
+    Configuration,
+    DatasetSettings,
+    SpritesSettings,
+    find_model,
+    network_of,
+    stage_key,
+)
 from alba.datasets import list_videos, open_video
 from alba.errors import ConfigError, DatasetError
 
@@ -31,12 +41,7 @@ OWN = "alba"
 """What this system is called beside its peers."""
 
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
-_NETWORKS_OF_ROW = {
-    "selection": {"selection": "selection"},
-    "relational": {"selection": "selection", "assignment": "assignment"},
-    "reinforced": {"selection": "selection", "assignment": "reinforce"},
-}
-NETWORKS = tuple(dict.fromkeys(stage for row in _NETWORKS_OF_ROW.values() for stage in row.values()))
+NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
 """Stages that train a network."""
 
 _DATASET_KEYS = {"layout", "resolution", "image_set"}
@@ -194,12 +199,14 @@ class Paths:
 
     def _seed(self, wildcards: Any) -> int:
         """The run that a file belongs to: results name it, the key of a network or segmentation tells it."""
-        of_key = self._seeds_by_key(wildcards.dataset).get(getattr(wildcards, "key", ""), 0)
+        key = getattr(wildcards, "key", "")
+        of_key = self._seeds_by_key(wildcards.dataset).get(key, 0) if key else 0
         return int(getattr(wildcards, "seed", of_key))
 
     def _find_seeds(self, dataset: str) -> dict[str, int]:
         """The run of each key that depends on it."""
-        outputs = [(stage, "") for stage in NETWORKS] + [("segment", row) for row in ROWS]
+        rows = () if self.configuration.models_of(dataset) else ROWS
+        outputs = [(stage, "") for stage in NETWORKS] + [("segment", row) for row in rows]
         seeds = {0}.union(*(self.stages(name).ablation.seeds for name in self.configuration.datasets))
         return {
             self.key(dataset, stage, row, seed): seed
@@ -295,12 +302,17 @@ class Paths:
     def segment_ready(self, wildcards: Any) -> list[str]:
         """Markers of `segment_inputs`."""
         stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
-        networks = self._networks(wildcards).values()
+        given = self.configuration.models_of(wildcards.dataset)
+        networks = [] if given else self._networks(wildcards).values()
         return self.ready(*stores)(wildcards) + [f"{folder}.ready.json" for folder in networks]
 
     def _networks(self, wildcards: Any) -> dict[str, str]:
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        networks = _NETWORKS_OF_ROW.get(wildcards.row, {})
+        networks = NETWORKS_OF_ROW.get(wildcards.row, {})
+        model = self.configuration.models_of(wildcards.dataset)
+        if model and networks:
+            folder = find_model(model)
+            return {option: str(network_of(folder, stage)) for option, stage in networks.items()}
         seed = self._seed(wildcards)
         return {option: self.folder(trainer, stage, seed=seed) for option, stage in networks.items()}
 
@@ -338,12 +350,54 @@ class Paths:
         for row in ROWS:
             for seed in self.stages(dataset).ablation.seeds:
                 key = self.key(dataset, "segment", row, seed)
-                if key != self.key(dataset, "segment", row):
-                    folder = f"seeds/{seed}/{row}/"
-                else:
-                    folder = "" if row == FINAL_ROW else f"{row}/"
-                runs[key] = row, f"<results>/{dataset}/{folder}metrics.csv"
+                own = key != self.key(dataset, "segment", row)
+                runs[key] = row, self._metrics(dataset, row, seed if own else 0)
         return list(runs.values())
+
+    def _metrics(self, dataset: str, row: str, seed: int = 0) -> str:
+        folder = f"seeds/{seed}/{row}/" if seed else "" if row == FINAL_ROW else f"{row}/"
+        return f"<results>/{dataset}/{folder}metrics.csv"
+
+    # Models
+
+    def exported_networks(self, suffix: str = "") -> Callable[[Any], list[str]]:
+        """Folders of all networks of a data set, or with `suffix` ".ready.json" their markers."""
+
+        def of(wildcards: Any) -> list[str]:
+            if self.configuration.models_of(wildcards.dataset):
+                raise ConfigError(
+                    f"the networks of {wildcards.dataset} are given, not trained",
+                    "leave models empty to train",
+                )
+            trainer = self.configuration.trainer_of(wildcards.dataset)
+            return [self.folder(trainer, stage) + suffix for stage in NETWORKS]
+
+        return of
+
+    def exported_scores(self, wildcards: Any) -> list[str]:
+        """Metrics of the rows that the networks serve, of run 0."""
+        return [self._metrics(wildcards.dataset, row) for row in NETWORKS_OF_ROW]
+
+    def licences(self, wildcards: Any) -> str:
+        """Licences of what the networks of a data set learn from."""
+        known = {
+            source: self._settings_of(source).licence or "not stated"
+            for name in self.configuration.training_sets(self.configuration.trainer_of(wildcards.dataset))
+            for source in [self._settings_of(name).source or name]
+        }
+        return "; ".join(f"{name}: {licence}" for name, licence in known.items())
+
+    def training_configuration(self, wildcards: Any) -> str:
+        """All settings that the networks of a data set follow from, as JSON of the shape of `config.yaml`."""
+        trainer = self.configuration.trainer_of(wildcards.dataset)
+        learnt_from = self.configuration.training_sets(trainer)
+        sources = [self._settings_of(name).source for name in learnt_from]
+        names = dict.fromkeys(filter(None, (*sources, *learnt_from, wildcards.dataset)))
+        datasets = {
+            name: self._settings_of(name).model_dump(mode="json", exclude_defaults=True) for name in names
+        }
+        stages = self.configuration.stages.model_dump(mode="json")
+        return json.dumps({"datasets": datasets, "stages": stages})
 
     # Peers
 
@@ -407,8 +461,10 @@ class Paths:
     def networks(self, wildcards: Any) -> list[str]:
         """Marker of the last network that a data set needs.
 
-        None where there is nothing to segment with it, or nothing to train it on.
+        None where it is given, where there is nothing to segment with it, or nothing to train it on.
         """
+        if self.configuration.models_of(wildcards.dataset):
+            return []
         trainer = self.configuration.trainer_of(wildcards.dataset)
         if not self.split("val")(wildcards) or not self._settings_of(trainer).train_split:
             return []

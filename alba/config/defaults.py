@@ -26,15 +26,20 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
         "embedded: made by a rule, without any download; the demo",
         {
             "generate": SpritesSettings(),
+            "licence": "made by alba, free of rights",
             "stages": {"grouping": {"working_height": 72}, "ablation": {"seeds": [0]}},
         },
     ),
-    "davis17": ("DAVIS 2017, several objects a video", {"layout": "davis17", "root": "DAVIS"}),
+    "davis17": (
+        "DAVIS 2017, several objects a video",
+        {"layout": "davis17", "root": "DAVIS", "licence": "CC BY-NC 4.0"},
+    ),
     "davis16": (
         "DAVIS 2016, one object a video",
         {
             "layout": "davis16",
             "root": "DAVIS-2016",
+            "licence": "CC BY-NC 4.0",
             "stages": {"segment": {"tracks": "main"}, "evaluation": {"protocol": "davis16"}},
         },
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from alba.config.models import find_model, networks_digest
 from alba.config.settings import Configuration
 
 REVISIONS = {
@@ -26,7 +27,15 @@ ROWS = ("proposals", "selection", "relational", "reinforced", "oracle")
 """Rows of the ablation (Table 1), each a way to segment: proposals with a naive assignment, naive
 assignment of selected proposals, the supervised networks, the whole system, the oracle."""
 
-_NETWORK_OF_ROW = {"selection": "selection", "relational": "assignment", "reinforced": "reinforce"}
+NETWORKS_OF_ROW = {
+    "selection": {"selection": "selection"},
+    "relational": {"selection": "selection", "assignment": "assignment"},
+    "reinforced": {"selection": "selection", "assignment": "reinforce"},
+}
+"""For each row that needs networks the stages that train them, by the name of the option of `alba segment`;
+the last one is trained last."""
+
+_STORE_OF_ROW = {"proposals": "proposals", "oracle": "labels"}
 
 
 def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
@@ -92,15 +101,22 @@ def _inputs(
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
         case "segment":
-            return [stages.segment, stages.grouping, row], _inputs_of_row(configuration, name, row)
+            networks, trained = _networks_of_row(configuration, name, row)
+            earlier = ("proposals", "flow") if row in NETWORKS_OF_ROW else (_STORE_OF_ROW[row],)
+            stores = [(name, store) for store in earlier]
+            return [stages.segment, stages.grouping, row, *networks], stores + trained
     raise KeyError(stage)
 
 
-def _inputs_of_row(configuration: Configuration, name: str, row: str) -> list[tuple[str, str]]:
-    if row in _NETWORK_OF_ROW:
-        network = (configuration.trainer_of(name), _NETWORK_OF_ROW[row])
-        return [(name, "proposals"), (name, "flow"), network]
-    return [(name, "labels" if row == "oracle" else "proposals")]
+def _networks_of_row(
+    configuration: Configuration, name: str, row: str
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What a row's networks follow from: their own digest where they are given, else their training."""
+    stages = tuple(NETWORKS_OF_ROW.get(row, {}).values())
+    model = configuration.models_of(name)
+    if model and stages:
+        return [networks_digest(find_model(model), stages)], []
+    return [], [(configuration.trainer_of(name), stage) for stage in stages[-1:]]
 
 
 def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], list[tuple[str, str]]]:

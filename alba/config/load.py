@@ -50,12 +50,22 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
 
 def load_settings(model: type[Model], text_or_path: str) -> Model:
     """Read settings from a JSON or YAML file, or from JSON text (starts with ``{``)."""
-    if text_or_path.lstrip().startswith("{"):
-        return parse_settings(model, _mapping(text_or_path, "--settings"), "--settings")
+    source = "--settings" if _is_text(text_or_path) else text_or_path
+    return parse_settings(model, load_mapping(text_or_path), source)
+
+
+def load_mapping(text_or_path: str) -> Mapping[str, Any]:
+    """Read plain values from a JSON or YAML file, or from JSON text (starts with ``{``)."""
+    if _is_text(text_or_path):
+        return _mapping(text_or_path, "--settings")
     path = Path(text_or_path)
     if not path.is_file():
         raise ConfigError(f"{path} is missing", "name a JSON or YAML file, or give JSON text")
-    return parse_settings(model, _mapping(path.read_text(), str(path)), str(path))
+    return _mapping(path.read_text(), str(path))
+
+
+def _is_text(text_or_path: str) -> bool:
+    return text_or_path.lstrip().startswith("{")
 
 
 def read_words(path: Path) -> frozenset[str]:
@@ -67,7 +77,7 @@ def read_words(path: Path) -> frozenset[str]:
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:
     try:
-        values = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+        values = json.loads(text) if _is_text(text) else yaml.safe_load(text)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{source} cannot be parsed ({first_line})", "correct it") from None

@@ -350,6 +350,12 @@ class DatasetSettings(Settings):
     train_split: str = Field("train", description="list of the training videos; empty: none")
     val_split: str = Field("val", description="list of the videos to segment and score")
     train_on: str = Field("", description="data set whose networks are used; empty: this one's")
+    models: str = Field(
+        "",
+        description="trained networks to use instead of training: a folder, or the name of one below models; "
+        "empty: train",
+    )
+    licence: str = Field("", description="of videos and annotations; told with what is trained on them")
     peers: str = Field(
         "",
         description="folder of other methods' masks (<method>/<video>/<frame>.png), relative to data_root, "
@@ -419,6 +425,10 @@ class Configuration(Settings):
     def trainer_of(self, dataset: str) -> str:
         """Name of the data set that a data set's networks are trained on."""
         return self.datasets[dataset].train_on or dataset
+
+    def models_of(self, dataset: str) -> str:
+        """Trained networks that a data set is segmented with; empty where they are trained."""
+        return self.datasets[dataset].models or self.datasets[self.trainer_of(dataset)].models
 
     def training_sets(self, trainer: str) -> tuple[str, ...]:
         """Names of the data sets whose training videos the networks of one learn from, itself first."""

@@ -372,3 +372,37 @@ def test_runs_of_a_data_set_that_borrows_its_networks_are_those_of_its_trainer(f
     planned = finished.planned("results/real/seeds/2/reinforced/metrics.csv")
     assert planned["reinforce_assignment"] == planned["train_selection"] == 1
     assert planned["segment_video"] == planned["evaluate_run"] == 1
+
+
+def test_given_networks_are_used_instead_of_training(project):
+    model = project.path / "models/small"
+    for stage in ("selection", "reinforce"):
+        (model / stage).mkdir(parents=True)
+        for file in ("network.json", "network.safetensors"):
+            (model / stage / file).write_text(stage)
+    project.configure(datasets={"real": {"root": "real", "models": "small", "train_split": ""}})
+    project.run("results/real/metrics.csv")
+    verbs = [call.split()[0] for call in project.calls()]
+    assert verbs == ["flow", "propose", "segment", "evaluate"]
+    segment = next(call for call in project.calls() if call.startswith("segment"))
+    assert "--selection models/small/selection --assignment models/small/reinforce" in segment
+    assert not project.planned("results/real/metrics.csv")
+    assert project.planned("all_networks") == {"all_networks": 1}
+    (model / "reinforce/network.safetensors").write_text("better")
+    assert project.planned("results/real/metrics.csv") == {"segment_video": 1, "evaluate_videos": 1}
+    result = project.snakemake("--dry-run", "results/real/relational/metrics.csv")
+    assert "models/small/assignment/network.json is missing" in result.stdout + result.stderr
+    result = project.snakemake("--dry-run", "results/real/model")
+    assert "networks of real are given, not trained: leave models empty" in result.stdout + result.stderr
+
+
+def test_model_is_exported_with_its_scores_licence_and_settings(finished):
+    assert finished.planned("results/sprites/model") == {"export_model": 1}
+    finished.run("results/sprites/model")
+    words = finished.calls()[-1]
+    for stage in ("selection", "assignment", "reinforce"):
+        assert f" {stage}=cache/sprites/{stage}-" in words
+    for row in ("selection/metrics.csv", "relational/metrics.csv", "metrics.csv"):
+        assert f"=results/sprites/{row}" in words
+    assert "--licence sprites: not stated" in words
+    assert '"num_train": 2' in words
