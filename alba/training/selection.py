@@ -37,10 +37,8 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
         for video in progress(corpus.videos, "load", unit="video")
     ]
     if not any(len(video.boxes) for video in videos):
-        raise TrainingError(
-            f"no video under {corpus.proposals} has a proposal", "lower the proposal backend's thresholds"
-        )
-    held_out = _cross_fit(videos, settings)
+        raise TrainingError("no training video has a proposal", "lower the proposal backend's thresholds")
+    held_out = _cross_fit(videos, corpus.origins, settings)
     selection, log = _fit(videos, settings, "train selection")
     description = {
         "kind": "selection",
@@ -83,20 +81,21 @@ def _fit(
 
 
 def _cross_fit(
-    videos: Sequence[SelectionVideo], settings: SelectionSettings
+    videos: Sequence[SelectionVideo], origins: Sequence[int], settings: SelectionSettings
 ) -> dict[int, NDArray[np.float32]]:
-    """Outputs for every training video by a network that has not seen it.
+    """Outputs for every training video by a network that has seen neither it nor one of the same origin.
 
     The networks that follow learn from these: outputs on a network's own training videos are better than
     those that it will give on new ones, and a policy that trusts them is misled at test time.
     """
-    num_folds = min(settings.folds, len(videos))
+    num_folds = min(settings.folds, len(set(origins)))
+    folds = [origin % num_folds for origin in origins]
     outputs: dict[int, NDArray[np.float32]] = {}
     for fold in range(num_folds if num_folds > 1 else 0):
-        others = [video for v, video in enumerate(videos) if v % num_folds != fold]
+        others = [video for video, own in zip(videos, folds, strict=True) if own != fold]
         if any(len(video.boxes) for video in others):
             selection, _ = _fit(others, settings, f"cross-fit selection {fold + 1} of {num_folds}")
-            outputs |= {v: select(selection, videos[v]) for v in range(fold, len(videos), num_folds)}
+            outputs |= {v: select(selection, videos[v]) for v, own in enumerate(folds) if own == fold}
     return outputs
 
 

@@ -26,7 +26,7 @@ if verb == "evaluate":
     for name in ("metrics.csv", "per-object.csv", "per-frame.csv", "results.json"):
         (output / name).touch()
 elif verb in ("ablation", "overlay", "peers"):
-    for path in (output, pathlib.Path(options.get("--figure", output))):
+    for path in (output, *(pathlib.Path(options.get(name, output)) for name in ("--figure", "--runs"))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 else:
@@ -42,9 +42,14 @@ else:
     ready.write_text("{}")
 """
 
+SPRITES: dict[str, Any] = {
+    "generate": {"num_train": 2, "num_val": 1},
+    "stages": {"ablation": {"seeds": [0]}},
+}
+
 CONFIG: dict[str, Any] = {
     "datasets": {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "real": {"root": "real", "train_on": "sprites"},
     }
 }

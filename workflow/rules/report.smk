@@ -14,6 +14,7 @@ rule compare_rows:
             category="{dataset}",
             labels={"figure": "ablation"},
         ),
+        runs="<results>/{dataset}/ablation-runs.csv",
     log:
         "<logs>/{dataset}/compare_rows.log",
     benchmark:
@@ -26,10 +27,10 @@ rule compare_rows:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         results=lambda wildcards, input: [
-            f"{row}={path}" for row, path in zip(ROWS, input)
+            f"{row}={path}" for row, path in zip(paths.scored_rows(wildcards), input)
         ],
     shell:
-        "alba ablation --output {output.table:q} --figure {output.figure:q}"
+        "alba ablation --output {output.table:q} --figure {output.figure:q} --runs {output.runs:q}"
         " {params.results:q} > {log:q} 2>&1"
 
 
