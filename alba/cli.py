@@ -149,13 +149,15 @@ def reinforce(
     output: Output,
     split: Split = "train",
     settings: Settings = DEFAULTS,
+    grouping: Annotated[str, typer.Option(help="what the network must have been trained under")] = "",
 ) -> None:
     """Train the assignment network by policy gradient on J&F of whole videos."""
     from alba.training.corpus import Corpus
     from alba.training.reinforce import reinforce as train
 
     corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
-    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output)
+    required = load_settings(GroupingSettings, grouping) if grouping else None
+    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output, required)
 
 
 @app.command()

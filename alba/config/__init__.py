@@ -18,6 +18,7 @@ from alba.config.settings import (
     SelectionSettings,
     SpritesSettings,
     Stages,
+    TrainingSettings,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SelectionSettings",
     "SpritesSettings",
     "Stages",
+    "TrainingSettings",
     "load_settings",
     "parse_settings",
     "read_words",

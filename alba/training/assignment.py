@@ -1,16 +1,19 @@
 """Supervised training of the assignment network on the oracle's decisions (section 3.2)."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import CheckpointError, TrainingError
-from alba.grouping import GroupingVideo, Step, join_steps, roll_out, slot_log_probs
+from alba.grouping import GroupingVideo, Observation, Observer, Step, join_steps, roll_out, slot_log_probs
 from alba.masks import VOID
 from alba.oracle import join_greedily
 from alba.progress import progress
@@ -19,18 +22,25 @@ from alba.training.checkpoint import (
     Assignment,
     Selection,
     build_assignment,
-    check_features,
+    checkpoint_digest,
     describe_assignment,
     load_held_out,
     load_selection,
-    save_checkpoint,
 )
+from alba.training.compatibility import check_features
 from alba.training.corpus import Corpus, store_of
+from alba.training.hardware import Hardware, use_hardware
+from alba.training.holdout import choose_validation
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
+from alba.training.run import Run, progress_folder
 from alba.training.selection import select
+from alba.training.supervised import Tally, descend, mean
 
 VIDEOS_SIDE_BY_SIDE = 8
 """Videos whose episodes are rolled out together."""
+
+JUDGED_TOGETHER = 512
+"""Decisions in videos that are left out, in one batch."""
 
 
 def train_assignment(
@@ -45,22 +55,54 @@ def train_assignment(
     Raises
     ------
     TrainingError
-        The oracle joins no proposal of any training video.
+        The oracle joins no proposal of any training video, or loss or gradient is not finite.
     """
-    selection = load_selection(selection_folder)
-    torch.manual_seed(settings.seed)
-    assignment = build_assignment(settings, grouping, selection.num_features)
-    videos = load_training_videos(corpus, selection, selection_folder, assignment)
-    steps = _teach(videos, assignment, corpus.label_settings().join_min_precision)
-    if not any(bool(step.active.any()) for step in steps):
-        raise TrainingError(
-            "the oracle joins no selected proposal of any training video",
-            "lower selection.threshold or labels.join_min_precision",
+    with use_hardware(settings) as hardware:
+        selection = load_selection(selection_folder)
+        names = [video.name for video in corpus.videos]
+        torch.manual_seed(settings.seed)
+        assignment = replace(
+            build_assignment(settings, grouping, selection.num_features),
+            validation=tuple(choose_validation(names, settings.validation_share, settings.seed)),
+            selection=selection.settings,
         )
-    _standardize(assignment, steps)
-    log = _fit(assignment, steps)
-    provenance = {"revision": REVISIONS["assignment"], "labels": corpus.digest()}
-    save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
+        videos = load_training_videos(corpus, selection, selection_folder, assignment)
+        learnt, left_out = split_videos(videos, assignment)
+        min_precision = corpus.label_settings().join_min_precision
+        steps = _teach(learnt, assignment, min_precision, hardware)
+        if not any(bool(step.active.any()) for step in steps):
+            raise TrainingError(
+                "the oracle joins no selected proposal of any training video",
+                "lower selection.threshold or labels.join_min_precision",
+            )
+        judged = _teach(left_out, assignment, min_precision, hardware)
+        _standardize(assignment, steps)
+        assignment.network.to(hardware.device)
+        run = Run(
+            progress_folder(output),
+            {
+                "revision": REVISIONS["assignment"],
+                "settings": settings.model_dump(mode="json", exclude={"device"}),
+                "grouping": grouping.model_dump(mode="json"),
+                "inputs": corpus.inputs_digest(),
+                "selection": checkpoint_digest(selection_folder),
+            },
+            describe_assignment(assignment, {"revision": REVISIONS["assignment"], "labels": corpus.digest()}),
+            assignment.network,
+            torch.optim.Adam(assignment.network.parameters(), settings.learning_rate),
+            [np.random.default_rng(settings.seed)],
+            hardware,
+        )
+        _fit(assignment, steps, judged, run)
+        run.publish(output)
+
+
+def split_videos(
+    videos: Sequence[GroupingVideo], assignment: Assignment
+) -> tuple[list[GroupingVideo], list[GroupingVideo]]:
+    """Videos to learn from, and those to validate on."""
+    left_out = [video for video in videos if video.name in assignment.validation]
+    return [video for video in videos if video.name not in assignment.validation], left_out
 
 
 def load_training_videos(
@@ -129,14 +171,25 @@ def oracle_slots(video: GroupingVideo, min_precision: float, num_slots: int) -> 
     return decisions
 
 
-def _teach(videos: Sequence[GroupingVideo], assignment: Assignment, min_precision: float) -> list[Step]:
+def _teach(
+    videos: Sequence[GroupingVideo], assignment: Assignment, min_precision: float, hardware: Hardware
+) -> list[Step]:
     """All decisions of the oracle, with what the network would have seen."""
     num_slots = assignment.grouping.num_slots
     steps: list[Step] = []
     for start in progress(range(0, len(videos), VIDEOS_SIDE_BY_SIDE), "teach", unit="batch"):
         group = videos[start : start + VIDEOS_SIDE_BY_SIDE]
         teacher = [oracle_slots(video, min_precision, num_slots) for video in group]
-        steps += roll_out(group, assignment.observer, None, num_slots, teacher=teacher, keep_steps=True).steps
+        episodes = roll_out(
+            group,
+            assignment.observer,
+            None,
+            num_slots,
+            teacher=teacher,
+            keep_steps=True,
+            device=hardware.device,
+        )
+        steps += episodes.steps
     return steps
 
 
@@ -146,34 +199,60 @@ def _standardize(assignment: Assignment, steps: Sequence[Step]) -> None:
     assignment.network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
-def _fit(assignment: Assignment, steps: Sequence[Step]) -> list[dict[str, float]]:
-    settings, grouping, observer = assignment.settings, assignment.grouping, assignment.observer
-    network = assignment.network
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    generator = np.random.default_rng(settings.seed)
+def _fit(assignment: Assignment, steps: Sequence[Step], judged: Sequence[Step], run: Run) -> None:
+    """Train, and judge every epoch on the decisions in videos that are left out."""
+    settings, hardware, observer = assignment.settings, run.hardware, assignment.observer
+    (generator,) = run.generators
+    assert isinstance(generator, np.random.Generator)
     num_active = np.array([int(step.active.sum()) for step in steps])
     used = np.flatnonzero(num_active)
-    log = []
-    for epoch in progress(range(settings.epochs), "train assignment", unit="epoch"):
-        losses, right, count = 0.0, 0, 0
+    for epoch in run.epochs(settings.epochs, "train assignment"):
+        start = time.perf_counter()
+        learnt, validated, norms = Tally(hardware), Tally(hardware), []
         for batch in _split(generator.permutation(used), num_active, settings.batch_size):
-            observation, choice, num_used, _, num_live = join_steps([steps[j] for j in batch], observer)
-            if settings.flip and generator.random() < 0.5:
-                observation = observer.mirror(observation)
-            logits = network(*observation, num_live)
-            log_probs = slot_log_probs(logits, num_used, grouping.num_slots, observer.none_action)
-            loss = functional.nll_loss(log_probs, choice)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses += loss.item() * len(choice)
-            right += int((log_probs.argmax(1) == choice).sum())
-            count += len(choice)
-        log.append({"epoch": epoch + 1, "loss": losses / count, "accuracy": right / count})
-    return log
+            mirrored = settings.flip and generator.random() < 0.5
+            joined = join_share([steps[j] for j in batch], observer, hardware, mirrored)
+            loss, right = _losses(assignment, joined, hardware)
+            norms.append(descend(run, assignment.network, loss, right, int(num_active[batch].sum()), learnt))
+        speed = learnt.count / (time.perf_counter() - start)
+        _judge(assignment, judged, hardware, validated)
+        row = {**learnt.row("train"), **validated.row("validation"), "grad_norm": mean(norms)}
+        score = -row["loss/validation"] if validated.count else None
+        run.end_epoch(epoch, {**row, "decisions_per_second": speed}, score)
+
+
+Joined = tuple[Observation, Tensor, Tensor, int]
+"""Observation, choices, slots in use, and slots that the observation speaks of."""
+
+
+def join_share(steps: Sequence[Step], observer: Observer, hardware: Hardware, mirrored: bool) -> Joined:
+    """The decisions of several steps that fall to this process."""
+    observation, choice, num_used, _, num_live = join_steps(steps, observer)
+    if mirrored:
+        observation = observer.mirror(observation)
+    *parts, choice, num_used = hardware.share_rows(*observation, choice, num_used)
+    return tuple(parts), choice, num_used, num_live
+
+
+def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple[Tensor, Tensor]:
+    """Sum of the losses of decisions, and number of right ones."""
+    observation, choice, num_used, num_live = joined
+    logits = hardware.run(assignment.network)(*observation, num_live)
+    num_slots, none_action = assignment.grouping.num_slots, assignment.observer.none_action
+    log_probs = slot_log_probs(logits, num_used, num_slots, none_action)
+    return functional.nll_loss(log_probs, choice, reduction="sum"), (log_probs.argmax(1) == choice).sum()
+
+
+@torch.no_grad()
+def _judge(assignment: Assignment, steps: Sequence[Step], hardware: Hardware, tally: Tally) -> None:
+    num_active = np.array([int(step.active.sum()) for step in steps], int)
+    for batch in _split(np.flatnonzero(num_active), num_active, JUDGED_TOGETHER):
+        joined = join_share([steps[j] for j in batch], assignment.observer, hardware, False)
+        loss, right = _losses(assignment, joined, hardware)
+        tally.add(loss, right, int(num_active[batch].sum()))
 
 
 def _split(order: NDArray[np.intp], num_active: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:
     """Cut a list of steps where about `batch_size` decisions have come together."""
     batch_of = np.cumsum(num_active[order]) // batch_size
-    return np.split(order, np.flatnonzero(np.diff(batch_of)) + 1)
+    return np.split(order, np.flatnonzero(np.diff(batch_of)) + 1) if len(order) else []

@@ -102,13 +102,14 @@ rule reinforce_assignment:
         dataset=paths.dataset,
         split=paths.split("train"),
         settings=paths.settings("reinforce"),
+        grouping=paths.settings("reinforce", part="grouping"),
         revision=REVISIONS["reinforce"],
         proposals=folder_of("proposals"),
         flow=folder_of("flow"),
         labels=folder_of("labels"),
     shell:
         "alba reinforce --dataset {params.dataset:q} --split {params.split:q}"
-        " --settings {params.settings:q} --proposals {params.proposals:q} --flow {params.flow:q}"
+        " --settings {params.settings:q} --grouping {params.grouping:q} --proposals {params.proposals:q} --flow {params.flow:q}"
         " --labels {params.labels:q} --selection {input.selection:q}"
         " --assignment {input.assignment:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
