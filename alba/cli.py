@@ -292,6 +292,17 @@ def peers(
     show(output)
 
 
+@app.command()
+def curves(
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=path/checkpoint, once per stage")],
+    output: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Draw the learning curves of checkpoints."""
+    from alba.reporting.curves import draw_curves
+
+    draw_curves(_named_paths(checkpoints), output)
+
+
 def _named_paths(results: list[str]) -> dict[str, Path]:
     return {name: Path(path) for name, _, path in (result.partition("=") for result in results)}
 

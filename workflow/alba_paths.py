@@ -24,6 +24,9 @@ FINAL_ROW = "reinforced"
 
 FINAL_NETWORK = "reinforce"
 
+TRAINED = ("selection", "assignment", FINAL_NETWORK)
+"""The stages that train a network, in their order."""
+
 OWN = "alba"
 """What this system is called beside its peers."""
 
@@ -197,6 +200,12 @@ class Paths:
     def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
         """Folder of a data set's own network, or with `suffix` ".ready.json" its marker."""
         return lambda wildcards: self.folder(wildcards.dataset, stage) + suffix
+
+    def trained(self, suffix: str = "") -> Callable[[Any], list[str]]:
+        """Folders of all networks that a data set uses, or with `suffix` ".ready.json" their markers."""
+        return lambda wildcards: [
+            self.folder(self.configuration.trainer_of(wildcards.dataset), stage) + suffix for stage in TRAINED
+        ]
 
     def each_video(self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "") -> list[str]:
         """One path for each video of a list."""

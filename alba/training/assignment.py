@@ -1,8 +1,8 @@
 """Supervised training of the assignment network on the oracle's decisions (section 3.2)."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import CheckpointError, TrainingError
-from alba.grouping import GroupingVideo, Observation, Observer, Step, join_steps, roll_out, slot_log_probs
+from alba.grouping import GroupingVideo, Observation, Step, roll_out, slot_log_probs
 from alba.masks import VOID
 from alba.oracle import join_greedily
 from alba.progress import progress
@@ -69,14 +69,14 @@ def train_assignment(
         videos = load_training_videos(corpus, selection, selection_folder, assignment)
         learnt, left_out = split_videos(videos, assignment)
         min_precision = corpus.label_settings().join_min_precision
-        steps = _teach(learnt, assignment, min_precision, hardware)
-        if not any(bool(step.active.any()) for step in steps):
+        lessons = _teach(learnt, assignment, min_precision, hardware)
+        if not lessons:
             raise TrainingError(
                 "the oracle joins no selected proposal of any training video",
                 "lower selection.threshold or labels.join_min_precision",
             )
         judged = _teach(left_out, assignment, min_precision, hardware)
-        _standardize(assignment, steps)
+        _standardize(assignment, lessons)
         assignment.network.to(hardware.device)
         run = Run(
             progress_folder(output),
@@ -93,7 +93,7 @@ def train_assignment(
             [np.random.default_rng(settings.seed)],
             hardware,
         )
-        _fit(assignment, steps, judged, run)
+        _fit(assignment, lessons, judged, run)
         run.publish(output)
 
 
@@ -171,12 +171,45 @@ def oracle_slots(video: GroupingVideo, min_precision: float, num_slots: int) -> 
     return decisions
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What the oracle decides on one proposal of each of some videos.
+
+    Parameters
+    ----------
+    observation : tuple of Tensor
+        What the network sees; n decisions along the first axis.
+    choice : (n,) int64
+        Index into the logits; -1 for none.
+    num_used : (n,) int64
+        Slots in use when the decision is taken.
+    num_live : int
+        Slots that the observation speaks of.
+    """
+
+    observation: Observation
+    choice: Tensor
+    num_used: Tensor
+    num_live: int
+
+    @classmethod
+    def of(cls, step: Step) -> "Lesson":
+        """The decisions that are taken in a step."""
+        here = step.active.nonzero()[:, 0]
+        choice = step.choice[here]
+        observation = tuple(part[here] for part in step.observation)
+        return cls(observation, choice.where(choice < step.num_live, -1), step.num_used[here], step.num_live)
+
+    def __len__(self) -> int:
+        return len(self.choice)
+
+
 def _teach(
     videos: Sequence[GroupingVideo], assignment: Assignment, min_precision: float, hardware: Hardware
-) -> list[Step]:
+) -> list[Lesson]:
     """All decisions of the oracle, with what the network would have seen."""
     num_slots = assignment.grouping.num_slots
-    steps: list[Step] = []
+    lessons: list[Lesson] = []
     for start in progress(range(0, len(videos), VIDEOS_SIDE_BY_SIDE), "teach", unit="batch"):
         group = videos[start : start + VIDEOS_SIDE_BY_SIDE]
         teacher = [oracle_slots(video, min_precision, num_slots) for video in group]
@@ -189,31 +222,27 @@ def _teach(
             keep_steps=True,
             device=hardware.device,
         )
-        steps += episodes.steps
-    return steps
+        lessons += [Lesson.of(step) for step in episodes.steps if bool(step.active.any())]
+    return lessons
 
 
-def _standardize(assignment: Assignment, steps: Sequence[Step]) -> None:
+def _standardize(assignment: Assignment, lessons: Sequence[Lesson]) -> None:
     """Fit the network's input scale to the decisions' features, the last part of an observation."""
-    seen = [step.observation[-1][step.active].flatten(0, -2) for step in steps]
+    seen = [lesson.observation[-1].flatten(0, -2) for lesson in lessons]
     assignment.network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
-def _fit(assignment: Assignment, steps: Sequence[Step], judged: Sequence[Step], run: Run) -> None:
+def _fit(assignment: Assignment, lessons: Sequence[Lesson], judged: Sequence[Lesson], run: Run) -> None:
     """Train, and judge every epoch on the decisions in videos that are left out."""
-    settings, hardware, observer = assignment.settings, run.hardware, assignment.observer
+    settings, hardware = assignment.settings, run.hardware
     (generator,) = run.generators
     assert isinstance(generator, np.random.Generator)
-    num_active = np.array([int(step.active.sum()) for step in steps])
-    used = np.flatnonzero(num_active)
     for epoch in run.epochs(settings.epochs, "train assignment"):
         start = time.perf_counter()
         learnt, validated, norms = Tally(hardware), Tally(hardware), []
-        for batch in _split(generator.permutation(used), num_active, settings.batch_size):
-            mirrored = settings.flip and generator.random() < 0.5
-            joined = join_share([steps[j] for j in batch], observer, hardware, mirrored)
+        for joined, count in read_batches(draw_batches(lessons, settings, generator), assignment, hardware):
             loss, right = _losses(assignment, joined, hardware)
-            norms.append(descend(run, assignment.network, loss, right, int(num_active[batch].sum()), learnt))
+            norms.append(descend(run, assignment.network, loss, right, count, learnt))
         speed = learnt.count / (time.perf_counter() - start)
         _judge(assignment, judged, hardware, validated)
         row = {**learnt.row("train"), **validated.row("validation"), "grad_norm": mean(norms)}
@@ -225,13 +254,31 @@ Joined = tuple[Observation, Tensor, Tensor, int]
 """Observation, choices, slots in use, and slots that the observation speaks of."""
 
 
-def join_share(steps: Sequence[Step], observer: Observer, hardware: Hardware, mirrored: bool) -> Joined:
-    """The decisions of several steps that fall to this process."""
-    observation, choice, num_used, _, num_live = join_steps(steps, observer)
-    if mirrored:
-        observation = observer.mirror(observation)
-    *parts, choice, num_used = hardware.share_rows(*observation, choice, num_used)
-    return tuple(parts), choice, num_used, num_live
+def draw_batches(
+    lessons: Sequence[Lesson], settings: AssignmentSettings, generator: np.random.Generator
+) -> Iterator[tuple[list[Lesson], bool]]:
+    """Lessons in random order, about `batch_size` decisions together, and whether they are mirrored."""
+    sizes = np.array([len(lesson) for lesson in lessons], int)
+    for batch in _split(generator.permutation(len(lessons)), sizes, settings.batch_size):
+        yield [lessons[j] for j in batch], settings.flip and generator.random() < 0.5
+
+
+def read_batches(
+    batches: Iterable[tuple[list[Lesson], bool]], assignment: Assignment, hardware: Hardware
+) -> Iterator[tuple[Joined, int]]:
+    """What falls to this process of each batch; the number of decisions of the whole batch."""
+    observer = assignment.observer
+    for lessons, mirrored in batches:
+        num_live = max(lesson.num_live for lesson in lessons)
+        observation = observer.join([lesson.observation for lesson in lessons], num_live)
+        choice = torch.cat([lesson.choice for lesson in lessons])
+        num_used = torch.cat([lesson.num_used for lesson in lessons])
+        if mirrored:
+            observation = observer.mirror(observation)
+        *parts, target, used = hardware.share_rows(
+            *observation, choice.where(choice >= 0, num_live), num_used
+        )
+        yield (tuple(parts), target, used, num_live), len(choice)
 
 
 def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple[Tensor, Tensor]:
@@ -244,15 +291,15 @@ def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple
 
 
 @torch.no_grad()
-def _judge(assignment: Assignment, steps: Sequence[Step], hardware: Hardware, tally: Tally) -> None:
-    num_active = np.array([int(step.active.sum()) for step in steps], int)
-    for batch in _split(np.flatnonzero(num_active), num_active, JUDGED_TOGETHER):
-        joined = join_share([steps[j] for j in batch], assignment.observer, hardware, False)
+def _judge(assignment: Assignment, lessons: Sequence[Lesson], hardware: Hardware, tally: Tally) -> None:
+    fixed = assignment.settings.model_copy(update={"batch_size": JUDGED_TOGETHER, "flip": False})
+    batches = draw_batches(lessons, fixed, np.random.default_rng(fixed.seed))
+    for joined, count in read_batches(batches, assignment, hardware):
         loss, right = _losses(assignment, joined, hardware)
-        tally.add(loss, right, int(num_active[batch].sum()))
+        tally.add(loss, right, count)
 
 
-def _split(order: NDArray[np.intp], num_active: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:
-    """Cut a list of steps where about `batch_size` decisions have come together."""
-    batch_of = np.cumsum(num_active[order]) // batch_size
+def _split(order: NDArray[np.intp], sizes: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:
+    """Cut a list of lessons where about `batch_size` decisions have come together."""
+    batch_of = np.cumsum(sizes[order]) // batch_size
     return np.split(order, np.flatnonzero(np.diff(batch_of)) + 1) if len(order) else []

@@ -225,6 +225,23 @@ def checkpoint_digest(folder: Path) -> str:
 
 
 def _describe(folder: Path, kind: str) -> dict[str, Any]:
+    description = read_description(folder)
+    if description["kind"] != kind:
+        raise CheckpointError(
+            f"{folder} holds a {description['kind']} network, not a {kind} network",
+            "name another checkpoint",
+        )
+    return description
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a checkpoint keeps beside the weights.
+
+    Raises
+    ------
+    CheckpointError
+        It is missing or damaged.
+    """
     path = folder / "network.json"
     try:
         description: dict[str, Any] = json.loads(path.read_text())
@@ -236,11 +253,6 @@ def _describe(folder: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be parsed ({reason})", "train the network again") from None
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}", "train the network again")
-    if description["kind"] != kind:
-        raise CheckpointError(
-            f"{folder} holds a {description['kind']} network, not a {kind} network",
-            "name another checkpoint",
-        )
     return description
 
 

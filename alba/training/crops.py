@@ -96,8 +96,8 @@ def cut_samples(samples: Sequence[Sample], settings: SelectionSettings) -> Batch
 def cut(video: SelectionVideo, t: int, rows: NDArray[np.integer], settings: SelectionSettings) -> Tensor:
     """Crops of some proposals of frame `t`: (n, 6, S, S) float32."""
     return crop_proposals(
-        torch.from_numpy(video.pictures[t : t + 1].astype(np.float32)),
-        torch.from_numpy(video.masks(rows).astype(np.float32)),
+        torch.from_numpy(video.pictures[t : t + 1]).float(),  # NumPy widens halves ten times slower
+        torch.from_numpy(video.masks(rows)).float(),
         torch.from_numpy(video.boxes[rows]),
         torch.zeros(len(rows), dtype=torch.long),
         settings.encoder.input_size,

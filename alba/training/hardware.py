@@ -123,9 +123,12 @@ def use_hardware(settings: TrainingSettings) -> Iterator[Hardware]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=_PATIENCE)
+    joined_before = distributed.is_initialized()
+    if not joined_before:
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield Hardware(device, settings.mixed_precision, distributed.get_rank(), size)
     finally:
-        distributed.destroy_process_group()
+        if not joined_before:
+            distributed.destroy_process_group()

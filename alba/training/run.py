@@ -127,7 +127,8 @@ class Run:
         """Publish the best epoch as a checkpoint, and remove what was kept to go on with."""
         self.load_best()
         if self.hardware.writes:
-            save_checkpoint(output, self.network, self.description, self.log)
+            description = {**self.description, "epoch": self.best_epoch}
+            save_checkpoint(output, self.network, description, self.log)
             shutil.rmtree(self.folder)
         self.hardware.wait()
 

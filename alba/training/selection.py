@@ -54,6 +54,7 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
         if hardware.writes:
             description = {
                 **describe_selection(selection, {"labels": corpus.digest()}),
+                "epoch": run.best_epoch,
                 "held_out": _agreement(videos, held_out, settings.threshold) if held_out else None,
             }
             outputs = {corpus.videos[v].name: torch.from_numpy(held_out[v]) for v in held_out}

@@ -25,7 +25,7 @@ if verb == "evaluate":
     output.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.csv", "per-object.csv", "per-frame.csv", "results.json"):
         (output / name).touch()
-elif verb in ("ablation", "overlay", "peers"):
+elif verb in ("ablation", "curves", "overlay", "peers"):
     for path in (output, pathlib.Path(options.get("--figure", output))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -16,6 +16,7 @@ AFTER_FLOW = {
     "evaluate_videos",
     "evaluate_row",
     "compare_rows",
+    "draw_curves",
     "draw_overlay",
     "copy_masks",
 }
@@ -26,6 +27,7 @@ def test_one_call_runs_every_stage_once_per_video(finished):
     # sprites: 3 videos, real: 1; five rows for the one validation video of sprites, one for the real one.
     assert {verb: verbs.count(verb) for verb in sorted(set(verbs))} == {
         "ablation": 1,
+        "curves": 1,
         "evaluate": 6,
         "flow": 4,
         "label": 3,
@@ -78,6 +80,7 @@ def test_rl_setting_reruns_nothing_before_rl(finished):
         "segment_video": 2,
         "evaluate_videos": 2,
         "compare_rows": 1,
+        "draw_curves": 1,
         "draw_overlay": 1,
         "copy_masks": 1,
     }
@@ -105,7 +108,13 @@ def test_two_configurations_live_side_by_side(finished):
     finished.configure()
     again = finished.planned(*DEMO_AND_REAL)
     # Back under the first settings only results are drawn anew, from stores that are still there.
-    assert set(again) == {"evaluate_videos", "compare_rows", "draw_overlay", "copy_masks"}
+    assert set(again) == {
+        "evaluate_videos",
+        "compare_rows",
+        "draw_curves",
+        "draw_overlay",
+        "copy_masks",
+    }
 
 
 def test_raised_revision_reruns_the_stage(finished):
