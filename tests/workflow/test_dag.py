@@ -149,6 +149,20 @@ def test_failed_job_leaves_nothing_that_counts_as_whole(project):
     assert (project.path / "results/sprites/metrics.csv").exists()
 
 
+def test_progress_of_a_training_outlives_the_failed_job_and_is_found_again(project):
+    (project.path / "fail.txt").write_text("reinforce ")
+    target = "all_networks"
+    assert project.snakemake(target).returncode != 0
+    assert not list(project.path.glob("cache/sprites/reinforce-*.ready.json"))
+    (kept,) = project.path.glob("cache/sprites/reinforce-*")
+    assert kept.name.endswith(".training")
+    (project.path / "fail.txt").unlink()
+    project.run(target)
+    assert project.calls()[-1].startswith("reinforce")
+    assert project.calls()[-1].endswith("(goes on)")
+    assert not project.planned(target)
+
+
 @pytest.mark.parametrize(
     ("target", "num_jobs"),
     [
