@@ -182,12 +182,14 @@ def reinforce(
     output: Output,
     split: Splits = None,
     settings: Settings = DEFAULTS,
+    grouping: Annotated[str, typer.Option(help="what the network must have been trained under")] = "",
 ) -> None:
     """Train the assignment network by policy gradient on J&F of whole videos."""
     from alba.training.reinforce import reinforce as train
 
     corpus = _corpus(dataset, split, proposals, flow, labels)
-    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output)
+    required = load_settings(GroupingSettings, grouping) if grouping else None
+    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output, required)
 
 
 def _corpus(
@@ -330,7 +332,7 @@ def ablation(
     """Compare the rows of the ablation; a row of several runs with its 95 % interval."""
     from alba.reporting import compare_rows
 
-    compare_rows([(row, Path(path)) for row, _, path in _pairs(results)], output, figure, runs)
+    compare_rows([(row, Path(path)) for row, path in _pairs(results)], output, figure, runs)
 
 
 @app.command()
@@ -342,12 +344,16 @@ def peers(
     """Compare the result of this system, named alba, with those of other methods."""
     from alba.reporting import compare_methods
 
-    compare_methods({method: Path(path) for method, _, path in _pairs(results)}, output, figure)
+    compare_methods(_named_paths(results), output, figure)
     show(output)
 
 
-def _pairs(results: list[str]) -> list[tuple[str, str, str]]:
-    return [result.partition("=") for result in results]
+def _named_paths(results: list[str]) -> dict[str, Path]:
+    return {name: Path(path) for name, path in _pairs(results)}
+
+
+def _pairs(results: list[str]) -> list[tuple[str, str]]:
+    return [(name, path) for name, _, path in (result.partition("=") for result in results)]
 
 
 @app.command()
@@ -362,9 +368,9 @@ def export_model(
     """Make a model of trained networks, to be used without training."""
     from alba.inference.model import export_model as export
 
-    folders = {stage: Path(path) for stage, _, path in _pairs(networks)}
-    scores = {row: Path(path) for row, _, path in _pairs(metrics)}
-    export(folders, scores, dataset, licence, load_mapping(configuration), output)
+    export(
+        _named_paths(networks), _named_paths(metrics), dataset, licence, load_mapping(configuration), output
+    )
 
 
 @app.command()
@@ -373,6 +379,17 @@ def models(folder: Annotated[Path, typer.Argument(help="holds the models")] = Pa
     from alba.inference.model import describe_models
 
     print(describe_models(folder), end="")
+
+
+@app.command()
+def curves(
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=path/checkpoint, once per stage")],
+    output: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Draw the learning curves of checkpoints."""
+    from alba.reporting.curves import draw_curves
+
+    draw_curves(_named_paths(checkpoints), output)
 
 
 @app.command()

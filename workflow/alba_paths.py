@@ -360,7 +360,7 @@ class Paths:
 
     # Models
 
-    def exported_networks(self, suffix: str = "") -> Callable[[Any], list[str]]:
+    def trained_networks(self, suffix: str = "") -> Callable[[Any], list[str]]:
         """Folders of all networks of a data set, or with `suffix` ".ready.json" their markers."""
 
         def of(wildcards: Any) -> list[str]:

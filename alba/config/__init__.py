@@ -21,6 +21,7 @@ from alba.config.settings import (
     SelectionSettings,
     SpritesSettings,
     Stages,
+    TrainingSettings,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "SelectionSettings",
     "SpritesSettings",
     "Stages",
+    "TrainingSettings",
     "find_model",
     "load_mapping",
     "load_settings",

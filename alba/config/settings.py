@@ -167,7 +167,14 @@ class EncoderSettings(Settings):
     rgb: bool = Field(True, description="whether the image stands beside mask and flow")
 
 
-class SelectionSettings(Settings):
+class TrainingSettings(Settings):
+    """What a training runs on."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    mixed_precision: bool = Field(False, description="networks in bfloat16 where it is safe")
+
+
+class SelectionSettings(TrainingSettings):
     """Selection network and its supervised training."""
 
     encoder: EncoderSettings = EncoderSettings()
@@ -198,6 +205,11 @@ class SelectionSettings(Settings):
         description="networks trained on all but a share of the videos, whose outputs for that share the "
         "assignment network learns from; 1: its own training videos' (paper)",
     )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="best: train for as many epochs as give the least loss on the videos that the folds "
+        "leave out; last: for all (paper; with one fold always)",
+    )
     seed: int = Field(0, description="of weights, order and samples")
 
 
@@ -217,7 +229,7 @@ class GroupingSettings(Settings):
     )
 
 
-class AssignmentSettings(Settings):
+class AssignmentSettings(TrainingSettings):
     """Relational assignment network and its supervised training."""
 
     fusion: Literal["early", "late"] = Field(
@@ -233,10 +245,15 @@ class AssignmentSettings(Settings):
     batch_size: Count = Field(16, description="frames per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the frames (early fusion)")
-    seed: int = Field(0, description="of weights, order and flips")
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2,
+        description="share of the training videos that this stage and reinforcement do not learn from: the "
+        "epoch that does best on them is published; 0: the last one (paper)",
+    )
+    seed: int = Field(0, description="of weights, order, flips and the videos to validate on")
 
 
-class ReinforceSettings(Settings):
+class ReinforceSettings(TrainingSettings):
     """Policy gradient on J&F of whole videos (section 3.2)."""
 
     discount: Fraction = Field(0.9, description="gamma (paper: 0.99)")

@@ -65,6 +65,9 @@ class RelationObserver:
         padded = []
         for (rows,) in observations:
             missing = num_live + extra - rows.shape[1]
+            if not missing:
+                padded.append(rows)
+                continue
             slots, none = rows[:, : rows.shape[1] - extra], rows[:, rows.shape[1] - extra :]
             padded.append(torch.cat([functional.pad(slots, (0, 0, 0, missing)), none], dim=1))
         return (torch.cat(padded),)

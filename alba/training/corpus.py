@@ -88,6 +88,14 @@ class Corpus:
             whole.update(alba.store.open(store_of(self.labels, video)).digest.encode())
         return whole.hexdigest()
 
+    def inputs_digest(self) -> str:
+        """Hash of all stores that are read: a training that was stopped goes on with the same ones only."""
+        whole = hashlib.sha256()
+        for video in self.videos:
+            for folder in (self.proposals, self.flow, self.labels):
+                whole.update(alba.store.open(store_of(folder, video)).digest.encode())
+        return whole.hexdigest()
+
 
 def store_of(stores: Stores, video: Video) -> Path:
     """Where a stage keeps the store of a video."""

@@ -18,6 +18,7 @@ AFTER_FLOW = {
     "evaluate_videos",
     "evaluate_row",
     "compare_rows",
+    "draw_curves",
     "draw_overlay",
     "copy_masks",
 }
@@ -28,6 +29,7 @@ def test_one_call_runs_every_stage_once_per_video(finished):
     # sprites: 3 videos, real: 1; five rows for the one validation video of sprites, one for the real one.
     assert {verb: verbs.count(verb) for verb in sorted(set(verbs))} == {
         "ablation": 1,
+        "curves": 1,
         "evaluate": 6,
         "flow": 4,
         "label": 3,
@@ -80,6 +82,7 @@ def test_rl_setting_reruns_nothing_before_rl(finished):
         "segment_video": 2,
         "evaluate_videos": 2,
         "compare_rows": 1,
+        "draw_curves": 1,
         "draw_overlay": 1,
         "copy_masks": 1,
     }
@@ -107,7 +110,13 @@ def test_two_configurations_live_side_by_side(finished):
     finished.configure()
     again = finished.planned(*DEMO_AND_REAL)
     # Back under the first settings only results are drawn anew, from stores that are still there.
-    assert set(again) == {"evaluate_videos", "compare_rows", "draw_overlay", "copy_masks"}
+    assert set(again) == {
+        "evaluate_videos",
+        "compare_rows",
+        "draw_curves",
+        "draw_overlay",
+        "copy_masks",
+    }
 
 
 def test_raised_revision_reruns_the_stage(finished):
@@ -140,6 +149,20 @@ def test_failed_job_leaves_nothing_that_counts_as_whole(project):
     assert project.planned("results/sprites/metrics.csv")["estimate_flow"] == 1
     project.run("results/sprites/metrics.csv")
     assert (project.path / "results/sprites/metrics.csv").exists()
+
+
+def test_progress_of_a_training_outlives_the_failed_job_and_is_found_again(project):
+    (project.path / "fail.txt").write_text("reinforce ")
+    target = "all_networks"
+    assert project.snakemake(target).returncode != 0
+    assert not list(project.path.glob("cache/sprites/reinforce-*.ready.json"))
+    (kept,) = project.path.glob("cache/sprites/reinforce-*")
+    assert kept.name.endswith(".training")
+    (project.path / "fail.txt").unlink()
+    project.run(target)
+    assert project.calls()[-1].startswith("reinforce")
+    assert project.calls()[-1].endswith("(goes on)")
+    assert not project.planned(target)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 # What is to be shipped goes into models/ by hand: `make model DATASET=davis16 NAME=davis16-regions`.
 rule export_model:
     input:
-        networks=ancient(paths.exported_networks()),
-        ready=paths.exported_networks(".ready.json"),
+        networks=ancient(paths.trained_networks()),
+        ready=paths.trained_networks(".ready.json"),
         scores=paths.exported_scores,
     output:
         directory("<results>/{dataset}/model"),

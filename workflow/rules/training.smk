@@ -91,9 +91,11 @@ rule reinforce_assignment:
     params:
         corpus=paths.corpus,
         settings=paths.settings("reinforce"),
+        grouping=paths.settings("reinforce", part="grouping"),
         revision=REVISIONS["reinforce"],
     shell:
-        "alba reinforce {params.corpus:q} --settings {params.settings:q} --selection {input.selection:q}"
+        "alba reinforce {params.corpus:q} --settings {params.settings:q} --grouping {params.grouping:q}"
+        " --selection {input.selection:q}"
         " --assignment {input.assignment:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 
