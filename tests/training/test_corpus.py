@@ -56,9 +56,14 @@ def test_cross_fitting_holds_back_whatever_was_made_from_a_video(corpora, monkey
     joined = Corpus.join(list(corpora.values()))
     assert list(joined.origins) == [0, 1, 2, 0, 2]
     videos = [SimpleNamespace(index=v, boxes=np.zeros((1, 4))) for v in range(5)]
-    monkeypatch.setattr(selection, "_fit", lambda others, *_: ([video.index for video in others], []))
+    hardware = SimpleNamespace(share=list, gather=lambda shares, _=None: list(shares))
+    run = SimpleNamespace(load_best=lambda: None, hardware=hardware)
+
+    def fit(title, folds, num_epochs):
+        return [list(fold.learnt) for fold in folds], run
+
     monkeypatch.setattr(selection, "select", lambda trained_on, video: np.array(trained_on))
-    outputs = selection._cross_fit(videos, joined.origins, SelectionSettings(folds=3))
+    outputs = selection._cross_fit(videos, joined.origins, SelectionSettings(folds=3), fit)[0]
     assert sorted(outputs) == list(range(5))
     for v, trained_on in outputs.items():
         assert trained_on.size

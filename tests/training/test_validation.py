@@ -60,13 +60,13 @@ def test_without_videos_left_out_the_last_epoch_is_published(trainer, tmp_path):
 
 
 def test_selection_trains_for_as_many_epochs_as_do_best_on_what_the_folds_leave_out(trainer, tmp_path):
-    log = read_log(trainer("selection", tmp_path / "hasty", learning_rate=0.3, epochs=5))
+    log = read_log(trainer("selection", tmp_path / "hasty", learning_rate=1.0, epochs=5))
     best = int(log.loc[log["loss/validation"].idxmin(), "epoch"])
     assert best < 5
     assert log["loss/train"].notna().sum() == best  # the folds went on to the end, the published one did not
-    shorter = trainer("selection", tmp_path / "shorter", learning_rate=0.3, epochs=best)
+    shorter = trainer("selection", tmp_path / "shorter", learning_rate=1.0, epochs=best)
     assert same_networks(shorter, tmp_path / "hasty")
-    last = trainer("selection", tmp_path / "last", learning_rate=0.3, epochs=5, keep="last")
+    last = trainer("selection", tmp_path / "last", learning_rate=1.0, epochs=5, keep="last")
     assert read_log(last)["loss/train"].notna().all()
     assert not same_networks(last, tmp_path / "hasty")
 
