@@ -124,7 +124,7 @@ def train_assignment(
     settings: Settings = DEFAULTS,
     grouping: Grouping = DEFAULTS,
 ) -> None:
-    """Train the assignment network on the oracle's decisions."""
+    """Train an assignment network, relational or pairwise, on the oracle's decisions."""
     from alba.training.assignment import train_assignment as train
     from alba.training.corpus import Corpus
 

@@ -30,6 +30,7 @@ OWN = "alba"
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
 _NETWORKS_OF_ROW = {
     "selection": {"selection": "selection"},
+    "pairwise": {"selection": "selection", "assignment": "pairwise"},
     "relational": {"selection": "selection", "assignment": "assignment"},
     "reinforced": {"selection": "selection", "assignment": "reinforce"},
 }

@@ -15,16 +15,23 @@ REVISIONS = {
     "labels": 1,
     "selection": 1,
     "assignment": 1,
+    "pairwise": 1,
     "reinforce": 1,
     "segment": 3,
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
 
-ROWS = ("proposals", "selection", "relational", "reinforced", "oracle")
+ROWS = ("proposals", "selection", "pairwise", "relational", "reinforced", "oracle")
 """Rows of the ablation (Table 1), each a way to segment: proposals with a naive assignment, naive
-assignment of selected proposals, the supervised networks, the whole system, the oracle."""
+assignment of selected proposals, assignment by a network that compares two proposals, the supervised
+networks, the whole system, the oracle."""
 
-_NETWORK_OF_ROW = {"selection": "selection", "relational": "assignment", "reinforced": "reinforce"}
+_NETWORK_OF_ROW = {
+    "selection": "selection",
+    "pairwise": "pairwise",
+    "relational": "assignment",
+    "reinforced": "reinforce",
+}
 
 
 def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "") -> str:
@@ -77,8 +84,8 @@ def _inputs(
             return [stages.labels], [(name, "proposals")]
         case "selection":
             return [stages.selection, dataset.train_split], [(name, "labels"), (name, "flow")]
-        case "assignment":
-            return [stages.assignment, stages.grouping], [(name, "selection")]
+        case "assignment" | "pairwise":
+            return [getattr(stages, stage), stages.grouping], [(name, "selection")]
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
         case "segment" if row in _NETWORK_OF_ROW:

@@ -103,8 +103,8 @@ def _relations(frame: FrameBatch, state: GroupingState, i: int) -> Tensor:
         best_rival,
         painted / area,
         painted / painted_area.clamp_min(1),
-        _log_ratio(area, before_area),
-        _log_ratio(area, painted_area),
+        log_ratio(area, before_area),
+        log_ratio(area, painted_area),
         (before_area / frame_area).sqrt(),
         (painted_area / before_area.clamp_min(1)).clamp_max(2) / 2,
         used * state.age.log1p() / 3,
@@ -118,7 +118,8 @@ def _relations(frame: FrameBatch, state: GroupingState, i: int) -> Tensor:
     return torch.stack(columns, dim=2)
 
 
-def _log_ratio(area: Tensor, other: Tensor) -> Tensor:
+def log_ratio(area: Tensor, other: Tensor) -> Tensor:
+    """How much larger an area is than another, in powers of 16; 0 where there is no other."""
     ratio = (area / other.clamp_min(1)).log() / math.log(16)
     return torch.where(other > 0, ratio.clamp(-1.5, 1.5), 0.0)
 

@@ -136,6 +136,40 @@ def resize_map(frame: FrameCells, size: int) -> NDArray[np.int64]:
     return frame.cell_map[np.ix_(rows, columns)].astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Leads:
+    """The proposal of a frame that each slot was joined by first.
+
+    Parameters
+    ----------
+    found : (B, K) bool
+        False where the slot was never joined; the rest is then 0.
+    features : (B, K, D) float32
+    area : (B, K) float32
+        Pixels, when it was joined.
+    age : (B, K) float32
+        Frames since then.
+    membership : (B, K, A) bool
+        Its cells, if it is of the frame that they are the cells of, else none.
+    """
+
+    found: Tensor
+    features: Tensor
+    area: Tensor
+    age: Tensor
+    membership: Tensor
+
+    def after(self, earlier: "Leads") -> "Leads":
+        """The last leads at the start of the next frame: these, and earlier ones where there are none."""
+        return Leads(
+            self.found | earlier.found,
+            torch.where(self.found[..., None], self.features, earlier.features),
+            torch.where(self.found, self.area, earlier.area),
+            torch.where(self.found, 1.0, earlier.age + earlier.found),
+            self.membership,
+        )
+
+
 class GroupingState:
     """M_{t-1}, M_{<i,t} and what each slot has looked like so far.
 
@@ -165,13 +199,25 @@ class GroupingState:
         """(B, K) float32: frames since the slot was last painted."""
         self.num_seen = torch.zeros(num_episodes, num_slots, device=device)
         """(B, K) float32: frames in which the slot was painted."""
+        self.leads = Leads(
+            torch.zeros(num_episodes, num_slots, dtype=torch.bool, device=device),
+            torch.zeros(num_episodes, num_slots, num_features, device=device),
+            torch.zeros(num_episodes, num_slots, device=device),
+            torch.zeros(num_episodes, num_slots, device=device),
+            torch.zeros(num_episodes, num_slots, 1, dtype=torch.bool, device=device),
+        )
+        """Of the last frame before this one in which each slot was joined."""
+        self._joined: list[Tensor] = []
         self._feature_sum = torch.zeros(num_episodes, num_slots, num_features, device=device)
         self._feature_weight = torch.zeros(num_episodes, num_slots, device=device)
 
     def begin_frame(self, frame: FrameBatch) -> None:
         """Move on to the next frame: what was painted becomes M_{t-1}."""
         self.previous_maps = self.frame.cell_maps if self.frame else None
+        if self.frame:
+            self.leads = self.leads_of_frame().after(self.leads)
         self.frame = frame
+        self._joined = []
         self.previous_cells = self.cells
         slots = functional.one_hot(self.previous_cells, self.num_slots + 1)[..., 1:].float()
         self.previous_overlap = frame.from_previous @ slots
@@ -196,6 +242,22 @@ class GroupingState:
         """Area-weighted running mean of what was joined to each slot: (B, K, D) float32."""
         return self._feature_sum / self._feature_weight.clamp_min(1e-12)[..., None]
 
+    def leads_of_frame(self) -> Leads:
+        """The leads of this frame so far."""
+        assert self.frame is not None
+        numbers = torch.arange(1, self.num_slots + 1, device=self.num_used.device)
+        never = torch.zeros_like(self.num_used)
+        joined = torch.stack([*self._joined, never], dim=1)[:, None] == numbers[:, None]
+        found, first = joined.max(dim=2)
+        episodes = torch.arange(len(found), device=found.device)[:, None]
+        return Leads(
+            found,
+            self.frame.features[episodes, first] * found[..., None],
+            self.frame.areas[episodes, first] * found,
+            torch.zeros_like(self.age),
+            self.frame.membership[episodes, first] & found[..., None],
+        )
+
     def assign(self, i: int, slots: Tensor) -> None:
         """Join proposal `i` to a slot; it paints the pixels that no earlier proposal has taken.
 
@@ -206,6 +268,7 @@ class GroupingState:
             1..K, or 0 for none, which paints nothing.
         """
         assert self.frame is not None
+        self._joined.append(slots)
         claimed = self.frame.membership[:, i] & (self.cells == 0) & (slots > 0)[:, None]
         self.cells = torch.where(claimed, slots[:, None], self.cells)
         self.num_used = torch.maximum(self.num_used, slots)

@@ -22,6 +22,10 @@ class LateRelation(nn.Module):
         self.standardize = Standardize(num_inputs)
         self.head = mlp(num_inputs, settings.hidden)
 
+    def inputs(self, rows: Tensor) -> Tensor:
+        """What `standardize` is fitted on: (P, num_inputs) float."""
+        return rows.flatten(0, 1)
+
     def forward(self, rows: Tensor, num_live: int) -> Tensor:
         """Logits (M, L) of relation vectors (M, L, num_inputs)."""
         logits: Tensor = self.head(self.standardize(rows))
@@ -44,6 +48,10 @@ class EarlyRelation(nn.Module):
         self.encoder = Encoder((5 if self.rgb else 2) + 3, settings.encoder.widths)
         self.standardize = Standardize(num_features)
         self.head = mlp(self.encoder.num_features + num_features, settings.hidden)
+
+    def inputs(self, label_maps: Tensor, pictures: Tensor, features: Tensor) -> Tensor:
+        """What `standardize` is fitted on: (P, num_features) float."""
+        return features
 
     def forward(self, label_maps: Tensor, pictures: Tensor, features: Tensor, num_live: int) -> Tensor:
         """Logits of joining slots 1..L.

@@ -10,7 +10,8 @@ from alba.errors import EvaluationError
 TITLES = {
     "proposals": "proposals, naive",
     "selection": "+ selection",
-    "relational": "+ assignment",
+    "pairwise": "+ pairwise assignment",
+    "relational": "+ relational assignment",
     "reinforced": "+ RL",
     "oracle": "oracle",
 }

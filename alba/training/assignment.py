@@ -12,6 +12,7 @@ from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import CheckpointError, TrainingError
 from alba.grouping import GroupingVideo, Step, join_steps, roll_out, slot_log_probs
 from alba.masks import VOID
+from alba.networks import PairwiseNetwork
 from alba.oracle import join_greedily
 from alba.progress import progress
 from alba.store import ProposalStore
@@ -59,7 +60,8 @@ def train_assignment(
         )
     _standardize(assignment, steps)
     log = _fit(assignment, steps)
-    provenance = {"revision": REVISIONS["assignment"], "labels": corpus.digest()}
+    stage = "pairwise" if settings.network == "pairwise" else "assignment"
+    provenance = {"revision": REVISIONS[stage], "labels": corpus.digest()}
     save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
 
 
@@ -141,9 +143,10 @@ def _teach(videos: Sequence[GroupingVideo], assignment: Assignment, min_precisio
 
 
 def _standardize(assignment: Assignment, steps: Sequence[Step]) -> None:
-    """Fit the network's input scale to the decisions' features, the last part of an observation."""
-    seen = [step.observation[-1][step.active].flatten(0, -2) for step in steps]
-    assignment.network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
+    """Fit the network's input scale to what its decisions look at."""
+    network = assignment.network
+    seen = [network.inputs(*(part[step.active] for part in step.observation)) for step in steps]  # type: ignore[operator]
+    network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
 def _fit(assignment: Assignment, steps: Sequence[Step]) -> list[dict[str, float]]:
@@ -162,7 +165,10 @@ def _fit(assignment: Assignment, steps: Sequence[Step]) -> list[dict[str, float]
                 observation = observer.mirror(observation)
             logits = network(*observation, num_live)
             log_probs = slot_log_probs(logits, num_used, grouping.num_slots, observer.none_action)
-            loss = functional.nll_loss(log_probs, choice)
+            if isinstance(network, PairwiseNetwork):
+                loss = network.loss(logits, choice, num_used)
+            else:
+                loss = functional.nll_loss(log_probs, choice)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -73,6 +73,25 @@ rule train_assignment:
         " --selection {input.selection:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 
+use rule train_assignment as train_pairwise with:
+    output:
+        network=directory("<cache>/{dataset}/pairwise-{key}"),
+        ready="<cache>/{dataset}/pairwise-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/train_pairwise/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/train_pairwise/{key}.tsv"
+    params:
+        dataset=paths.dataset,
+        split=paths.split("train"),
+        settings=paths.settings("pairwise"),
+        grouping=paths.settings("pairwise", part="grouping"),
+        revision=REVISIONS["pairwise"],
+        proposals=folder_of("proposals"),
+        flow=folder_of("flow"),
+        labels=folder_of("labels"),
+
+
 rule reinforce_assignment:
     input:
         pictures=ancient(paths.root),
