@@ -32,19 +32,20 @@ class PairObserver:
         now, before = state.leads_of_frame(), state.leads
         pixels = frame.membership[:, i] * frame.sizes
         shared_now = _pixels_in(now, pixels)
-        moved, shared_before = (
-            _pixels_in(before, frame.arriving),
-            _pixels_in(before, frame.from_previous[:, i]),
-        )
+        moved = _pixels_in(before, frame.arriving)
+        shared_before = _pixels_in(before, frame.from_previous[:, i])
         pairs = [
             _relate(frame, i, now, now.area, shared_now, same_frame=True),
             _relate(frame, i, before, moved, shared_before, same_frame=False),
         ]
         return (torch.stack(pairs, dim=2)[:, :num_live],)
 
-    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
+    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`."""
-        padded = [functional.pad(rows, (0, 0, 0, 0, 0, num_live - rows.shape[1])) for (rows,) in observations]
+        padded = [
+            functional.pad(rows[here], (0, 0, 0, 0, 0, num_live - rows.shape[1]))
+            for (rows,), here in zip(observations, kept, strict=True)
+        ]
         return (torch.cat(padded),)
 
     def mirror(self, observation: Observation) -> Observation:

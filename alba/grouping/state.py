@@ -5,7 +5,7 @@ policy, so "an empty slot" always means the first of them, and its probability i
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -36,8 +36,10 @@ class FrameBatch:
     features : (B, N, D) float32
     cell_maps : (B, S, S) int64, optional
         For policies that look at pictures.
-    pictures : (B, 5, S, S) float16, optional
-        Red, green, blue and flow, for the same.
+    pictures : (V, 5, S, S) float16, optional
+        Red, green, blue and flow of each video, for the same.
+    num_rollouts : int
+        Episodes per video: episode b is of video b // num_rollouts.
     """
 
     active: Tensor
@@ -49,15 +51,16 @@ class FrameBatch:
     features: Tensor
     cell_maps: Tensor | None
     pictures: Tensor | None
+    num_rollouts: int = 1
 
     def repeat(self, num: int) -> "FrameBatch":
-        """Every episode `num` times in a row."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return FrameBatch(
-            **{  # type: ignore[arg-type]
-                k: None if part is None else part.repeat_interleave(num, 0) for k, part in parts.items()
-            }
-        )
+        """`num` episodes of each video side by side; pictures stay one per video."""
+        parts = {
+            field.name: part.repeat_interleave(num, 0)
+            for field in fields(self)
+            if field.name != "pictures" and isinstance(part := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **parts, num_rollouts=num)
 
 
 def collate_frames(videos: Sequence[GroupingVideo], device: torch.device) -> Iterator[FrameBatch]:
@@ -208,7 +211,8 @@ class GroupingState:
         )
         """Of the last frame before this one in which each slot was joined."""
         self._joined: list[Tensor] = []
-        self._feature_sum = torch.zeros(num_episodes, num_slots, num_features, device=device)
+        self.slot_features = torch.zeros(num_episodes, num_slots, num_features, device=device)
+        """(B, K, D) float32: area-weighted running mean of what was joined to each slot."""
         self._feature_weight = torch.zeros(num_episodes, num_slots, device=device)
 
     def begin_frame(self, frame: FrameBatch) -> None:
@@ -228,7 +232,6 @@ class GroupingState:
         self.age = self.age + 1
         self.num_seen = self.num_seen + (self.painted_area > 0)
         self.painted_area = torch.zeros_like(self.painted_area)
-        self._feature_sum = self._feature_sum * MEMORY_DECAY
         self._feature_weight = self._feature_weight * MEMORY_DECAY
 
     def painted_overlap(self, i: int) -> Tensor:
@@ -237,10 +240,6 @@ class GroupingState:
         pixels = self.frame.membership[:, i] * self.frame.sizes
         counts = pixels.new_zeros(len(pixels), self.num_slots + 1)
         return counts.scatter_add_(1, self.cells, pixels)
-
-    def slot_features(self) -> Tensor:
-        """Area-weighted running mean of what was joined to each slot: (B, K, D) float32."""
-        return self._feature_sum / self._feature_weight.clamp_min(1e-12)[..., None]
 
     def leads_of_frame(self) -> Leads:
         """The leads of this frame so far."""
@@ -274,7 +273,18 @@ class GroupingState:
         self.num_used = torch.maximum(self.num_used, slots)
         joined = functional.one_hot(slots, self.num_slots + 1)[:, 1:].float()
         self.painted_area = self.painted_area + joined * (claimed * self.frame.sizes).sum(1, keepdim=True)
-        weight = joined * self.frame.areas[:, i, None]
-        self._feature_weight = self._feature_weight + weight
-        self._feature_sum = self._feature_sum + weight[..., None] * self.frame.features[:, i, None]
         self.age = torch.where(joined > 0, 0.0, self.age)
+        self._remember(i, slots)
+
+    def _remember(self, i: int, slots: Tensor) -> None:
+        """Move the mean of the slot that each episode joins towards the proposal; the others stay."""
+        assert self.frame is not None
+        slot = (slots - 1).clamp_min(0)[:, None]
+        weight = self._feature_weight.gather(1, slot)
+        gained = torch.where(slots > 0, self.frame.areas[:, i], 0.0)[:, None]
+        share = gained / (weight + gained).clamp_min(1e-12)
+        row = slot[..., None].expand(-1, 1, self.slot_features.shape[2])
+        mean = self.slot_features.gather(1, row)
+        moved = mean + share[..., None] * (self.frame.features[:, i, None] - mean)
+        self.slot_features = self.slot_features.scatter(1, row, moved)
+        self._feature_weight = self._feature_weight.scatter(1, slot, weight + gained)

@@ -144,8 +144,9 @@ def _teach(videos: Sequence[GroupingVideo], assignment: Assignment, min_precisio
 
 def _standardize(assignment: Assignment, steps: Sequence[Step]) -> None:
     """Fit the network's input scale to what its decisions look at."""
-    network = assignment.network
-    seen = [network.inputs(*(part[step.active] for part in step.observation)) for step in steps]  # type: ignore[operator]
+    network, join = assignment.network, assignment.observer.join
+    joined = (join([step.observation], [step.active.nonzero()[:, 0]], step.num_live) for step in steps)
+    seen = [network.inputs(*observation) for observation in joined]  # type: ignore[operator]
     network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 

@@ -75,7 +75,7 @@ def build_assignment(
         return Assignment(pairs, PairObserver(none_action), settings, grouping, num_features)
     if settings.fusion == "early":
         return Assignment(EarlyRelation(settings, known), PictureObserver(), settings, grouping, num_features)
-    network = LateRelation(settings, NUM_RELATIONS + 2 * known)
+    network = LateRelation(settings, NUM_RELATIONS, known)
     return Assignment(network, RelationObserver(none_action), settings, grouping, num_features)
 
 
