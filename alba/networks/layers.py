@@ -39,6 +39,21 @@ class Encoder(nn.Module):
         """The first convolution."""
         return cast(nn.Conv2d, self.layers[0])
 
+    @property
+    def after_activation(self) -> list[nn.Module]:
+        """Convolutions and pools behind the first convolution, in order; `activate` follows the former."""
+        return [layer for layer in self.layers[1:] if not isinstance(layer, nn.LeakyReLU)]
+
+    @property
+    def num_pools(self) -> int:
+        """How often the picture's sides are halved."""
+        return sum(isinstance(layer, nn.MaxPool2d) for layer in self.layers)
+
+    def activate(self, convolved: Tensor) -> Tensor:
+        """What follows every convolution."""
+        activated: Tensor = self.layers[1](convolved)
+        return activated
+
     def after_first(self, convolved: Tensor) -> Tensor:
         """Encode what the first convolution has given, (M, widths[0][0], S, S) float, likewise."""
         encoded: Tensor = self.layers[1:](convolved)

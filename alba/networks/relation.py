@@ -4,7 +4,8 @@ Both forms give what a direct evaluation of every proposal/slot pair gives, and 
 (docs/architecture.md, "Exact savings").
 """
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,12 @@ from torch.nn import functional
 
 from alba.config import AssignmentSettings
 from alba.networks.layers import Encoder, Standardize, mlp
+from alba.networks.patches import can_patch, changed_means, encode_all, encode_changes, with_changes
+
+PATCHED_SIZE = 128
+"""Pictures of this side and more are encoded only where masks change them, which pays on the CPU."""
+
+Known = TypeVar("Known")
 
 
 class LateRelation(nn.Module):
@@ -73,7 +80,8 @@ class EarlyRelation(nn.Module):
 
     The first convolution is linear in its channels: the picture's part is computed once per frame, the
     proposal's once per proposal, and only the slot's once per pair. Pairs of the same proposal with slots of
-    the same two masks are encoded once; above all, that is one for all slots without a pixel.
+    the same two masks are encoded once; above all, that is one for all slots without a pixel. In a
+    rollout on the CPU the layers that follow are computed only where the masks reach, if pictures are large.
 
     Parameters
     ----------
@@ -85,10 +93,10 @@ class EarlyRelation(nn.Module):
     def __init__(self, settings: AssignmentSettings, num_features: int) -> None:
         super().__init__()
         self.rgb = settings.encoder.rgb
-        self.num_picture_channels = 5 if self.rgb else 2
-        self.encoder = Encoder(self.num_picture_channels + 3, settings.encoder.widths)
+        self.encoder = Encoder((5 if self.rgb else 2) + 3, settings.encoder.widths)
         self.standardize = Standardize(num_features)
         self.head = mlp(self.encoder.num_features + num_features, settings.hidden)
+        self._known: tuple[Tensor, tuple[int, ...], Any] | None = None
 
     def inputs(self, slot_maps: Tensor, features: Tensor, *others: Tensor) -> Tensor:
         """What `standardize` is fitted on: (P, num_features) float."""
@@ -138,11 +146,48 @@ class EarlyRelation(nn.Module):
         self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
     ) -> Tensor:
         """Encode pairs: (U, num_features) of masks (U, 2, S, S) and rows (U,) of the proposals."""
-        first, num = self.encoder.first, self.num_picture_channels
-        weights = first.weight.split([num, 1, 2], dim=1)
-        of_frame = _convolve(pictures[:, -num:], weights[0], first.bias)
-        of_proposal = _convolve(proposals[:, None], weights[1]) + of_frame[frame_of]
-        return self.encoder.after_first(_convolve(slots, weights[2]) + of_proposal[proposal])
+        size, rolling_out = slots.shape[-1], slots.device.type == "cpu" and not torch.is_grad_enabled()
+        if rolling_out and size >= PATCHED_SIZE and can_patch(self.encoder, size):
+            return self._encode_changes(slots, proposal, proposals, frame_of, pictures)
+        of_picture, of_proposal, of_slot = self._first_weights()
+        with_proposal = _convolve(proposals[:, None], of_proposal)
+        bias = self.encoder.first.bias
+        of_frame = self._once_per_frame(
+            pictures, lambda: _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
+        )
+        with_proposal = with_proposal + of_frame[frame_of]
+        return self.encoder.after_first(_convolve(slots, of_slot) + with_proposal[proposal])
+
+    def _encode_changes(
+        self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
+    ) -> Tensor:
+        """The same: a proposal changes a part of its frame's activations, a slot a part of those."""
+        of_picture, of_proposal, of_slot = self._first_weights()
+        bias = self.encoder.first.bias
+        frames = self._once_per_frame(
+            pictures,
+            lambda: encode_all(
+                self.encoder, _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
+            ),
+        )
+        changes = encode_changes(self.encoder, frames, frame_of, proposals[:, None], of_proposal)
+        with_proposal = with_changes(frames, frame_of, list(changes))
+        changes = encode_changes(self.encoder, with_proposal, proposal, slots, of_slot)
+        return changed_means(with_proposal, proposal, changes)
+
+    def _first_weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the first convolution: for a picture, a proposal's mask, and a slot's two masks."""
+        weight = self.encoder.first.weight
+        return weight[:, :-3], weight[:, -3:-2], weight[:, -2:]
+
+    def _once_per_frame(self, pictures: Tensor, compute: Callable[[], Known]) -> Known:
+        """What follows from pictures alone; in a rollout the decisions of a frame have the same ones."""
+        if torch.is_grad_enabled():
+            return compute()
+        version = tuple(parameter._version for parameter in self.encoder.parameters())
+        if self._known is None or self._known[0] is not pictures or self._known[1] != version:
+            self._known = pictures, version, compute()
+        return self._known[2]
 
 
 def _convolve(pictures: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

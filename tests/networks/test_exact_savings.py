@@ -7,6 +7,8 @@ import torch
 from alba.config import AssignmentSettings, GroupingSettings
 from alba.grouping import group_video, join_steps, roll_out, slot_log_probs
 from alba.networks import relation
+from alba.networks.layers import Encoder
+from alba.networks.patches import changed_means, encode_all, encode_changes, with_changes
 from alba.training.checkpoint import build_assignment
 from benchmarks.direct import PixelVideo, group
 
@@ -55,6 +57,12 @@ def fast(pixels):
     return group_video("v", pixels.masks, list(pixels.features), pixels.backward, None, pixels.pictures)
 
 
+@pytest.fixture(params=["whole", "changes"])
+def small_pictures(request, monkeypatch):
+    """Pictures encoded whole, and only where masks change them."""
+    monkeypatch.setattr(relation, "PATCHED_SIZE", 1 if request.param == "changes" else 10**9)
+
+
 CASES = [
     ("late", 6, True),
     ("late", 6, False),
@@ -69,7 +77,11 @@ CASES = [
 @pytest.mark.parametrize(("fusion", "num_slots", "none_action"), CASES)
 @pytest.mark.parametrize("seed", range(2))
 def test_every_decision_has_the_probability_that_pixels_and_all_slots_give(
-    fusion, num_slots, none_action, seed
+    fusion,
+    num_slots,
+    none_action,
+    seed,
+    small_pictures,
 ):
     """Sampled rollouts, several of each video side by side: every state is met, padded or full or empty."""
     rng = np.random.default_rng(seed)
@@ -176,3 +188,30 @@ def test_slots_without_a_pixel_and_equal_pairs_are_encoded_once(monkeypatch):
     encoded.clear()
     roll_out([video], assignment.observer, assignment.network, 6)
     assert encoded == before
+
+
+def test_patches_reach_as_far_as_masks_change_anything():
+    """Masks of all extents, at borders and corners, on top of another mask's changes."""
+    torch.manual_seed(0)
+    size, num = 64, 12
+    encoder = Encoder(4, [[4, 4], [6, 6, 6], [5], [7, 7]]).double()
+    frames = torch.randn(2, 1, size, size).double()
+    rng = np.random.default_rng(0)
+    masks = torch.zeros(num, 3, size, size, dtype=torch.bool)
+    for p in range(num):
+        for channel in range(3):
+            y, x = rng.integers(0, size, 2)
+            height, width = rng.integers(1, 2 + 3 * p, 2)
+            masks[p, channel, max(0, y - height) : y + 1, x : x + width] = True
+    masks[0, 1:], masks[1, :1] = False, False  # without a pixel
+    frame_of = torch.arange(num) % 2
+    weight, bias = encoder.first.weight, encoder.first.bias
+    with torch.no_grad():
+        base = encode_all(encoder, torch.nn.functional.conv2d(frames, weight[:, :1], bias, padding=1))
+        changes = list(encode_changes(encoder, base, frame_of, masks[:, :1], weight[:, 1:2]))
+        assert len(changes) > 1  # windows of several sizes
+        below = with_changes(base, frame_of, changes)
+        rows = torch.arange(num)
+        means = changed_means(below, rows, encode_changes(encoder, below, rows, masks[:, 1:], weight[:, 2:]))
+        expected = encoder(torch.cat([frames[frame_of], masks.double()], dim=1))
+    torch.testing.assert_close(means, expected, atol=1e-12, rtol=1e-9)
