@@ -1,13 +1,14 @@
 """Decisions a second of a rollout against the direct implementation of the same network, on the CPU.
 
-    python benchmarks/rollout.py [--cases late early ...] [--decisions 100] [--repeats 3]
+    python -m benchmarks.rollout [--cases late early ...] [--frames 70] [--decisions 100] [--repeats 3]
 
-A made video of T = 70 frames of 120 x 213 pixels with ten proposals each: two of each of four moving objects,
-and two of clutter; K = 20. The logits are computed and then overruled by a script, so that both forms go
-through the same states whatever the weights are: objects keep their slots, clutter goes to slots drawn at
-random, so that all K are soon in use, and a tenth of all decisions is random, in every rollout another. The
-direct form (`benchmarks/direct.py`) takes the decisions of one of the rollouts; its time per decision
-does not depend on them, so that it is measured on some. Runs of both alternate, and each keeps its best.
+One thread, processor time: what else runs on the machine does not count. A made video of 70 frames of 120 x
+213 pixels with ten proposals each, two of each of four moving objects and two of clutter; K = 20. The
+logits are computed and then overruled by a script, so that both forms go through the same states whatever the
+weights are: objects keep their slots, clutter goes to slots drawn at random, so that all K are soon in use,
+and a tenth of all decisions is random, in every rollout another. The direct form (`benchmarks/direct.py`)
+takes the decisions of one of the rollouts; its time per decision does not depend on them, so that it is
+measured on some. Runs of both alternate, and each keeps its best.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from alba.grouping import GroupingVideo, group_video, roll_out
 from alba.training.checkpoint import Assignment, build_assignment
 from benchmarks.direct import PixelVideo, group
 
-NUM_FRAMES, NUM_PROPOSALS, NUM_OBJECTS, NUM_SLOTS = 70, 10, 4, 20
+NUM_PROPOSALS, NUM_OBJECTS, NUM_SLOTS = 10, 4, 20
 WORKING = (120, 213)
 NUM_FEATURES = 42
 PAPER_HIDDEN = (4096, 2048, 1024, 512)
@@ -49,14 +50,14 @@ CASES = {
 }
 
 
-def make_video(seed: int, size: int) -> PixelVideo:
+def make_video(seed: int, num_frames: int, size: int) -> PixelVideo:
     """Ellipses that drift, each proposed twice with other outlines, and clutter that stays a frame."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: WORKING[0], : WORKING[1]]
     centres, speeds = rng.uniform(0.2, 0.8, (NUM_OBJECTS, 2)) * WORKING, rng.normal(0, 1, (NUM_OBJECTS, 2))
     radii = rng.uniform(0.08, 0.2, (NUM_OBJECTS, 2)) * WORKING[0]
     masks = []
-    for _ in range(NUM_FRAMES):
+    for _ in range(num_frames):
         centres = (centres + speeds).clip(0, np.array(WORKING) - 1)
         clutter = rng.uniform(0, 1, (2, 2)) * WORKING, rng.uniform(4, 15, (2, 2))
         where = np.concatenate([centres, centres + rng.normal(0, 2, centres.shape), clutter[0]])
@@ -67,19 +68,19 @@ def make_video(seed: int, size: int) -> PixelVideo:
         ]
         masks.append(np.stack(offsets) < 1)
     features = [rng.normal(size=(NUM_PROPOSALS, NUM_FEATURES + 2)).astype(np.float32) for _ in masks]
-    backward = rng.normal(0, 0.5, (NUM_FRAMES, 2, *WORKING)).astype(np.float32)
-    pictures = rng.normal(0, 0.3, (NUM_FRAMES, 5, size, size)).astype(np.float16)
+    backward = rng.normal(0, 0.5, (num_frames, 2, *WORKING)).astype(np.float32)
+    pictures = rng.normal(0, 0.3, (num_frames, 5, size, size)).astype(np.float16)
     return PixelVideo(masks, features, backward, pictures)
 
 
 class Scripted:
     """A network whose logits are computed and then overruled."""
 
-    def __init__(self, assignment: Assignment, num_episodes: int) -> None:
+    def __init__(self, assignment: Assignment, num_frames: int, num_episodes: int) -> None:
         self.network = assignment.network
         rng = np.random.default_rng(num_episodes)
         wanted = np.arange(NUM_PROPOSALS) % NUM_OBJECTS
-        wanted = np.tile(wanted, (NUM_FRAMES, num_episodes, 1))
+        wanted = np.tile(wanted, (num_frames, num_episodes, 1))
         wanted[..., 2 * NUM_OBJECTS :] = rng.integers(NUM_SLOTS, size=wanted[..., 2 * NUM_OBJECTS :].shape)
         random = rng.random(wanted.shape) < 0.1
         wanted[random] = rng.integers(NUM_SLOTS, size=random.sum())
@@ -97,19 +98,19 @@ class Scripted:
 
 def roll(videos: list[GroupingVideo], num_rollouts: int, assignment: Assignment) -> tuple[float, list]:
     """Seconds per decision, and the decisions of the first episode."""
-    script = Scripted(assignment, len(videos) * num_rollouts)
-    start = time.perf_counter()
+    script = Scripted(assignment, len(videos[0]), len(videos) * num_rollouts)
+    start = time.process_time()
     episodes = roll_out(videos, assignment.observer, script, NUM_SLOTS, num_rollouts=num_rollouts)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     num_decisions = num_rollouts * sum(video.num_decisions for video in videos)
     return seconds / num_decisions, episodes.frame_choices(0)
 
 
 @torch.no_grad()
-def measure(name: str, num_decisions: int, repeats: int) -> None:
+def measure(name: str, num_frames: int, num_decisions: int, repeats: int) -> None:
     case = CASES[name]
     num_videos, num_rollouts = case.together
-    pixels = [make_video(seed, case.input_size) for seed in range(num_videos)]
+    pixels = [make_video(seed, num_frames, case.input_size) for seed in range(num_videos)]
     videos = [
         group_video(
             "v", p.masks, list(p.features), p.backward, None, p.pictures if case.fusion == "early" else None
@@ -128,9 +129,9 @@ def measure(name: str, num_decisions: int, repeats: int) -> None:
     for _ in range(repeats):
         seconds, choices = roll(videos[:1], 1, assignment)
         times["one"].append(seconds)
-        start = time.perf_counter()
+        start = time.process_time()
         group(pixels[0], case.fusion, weights, NUM_SLOTS, assignment.observer.none_action, choices, some)
-        times["direct"].append((time.perf_counter() - start) / some)
+        times["direct"].append((time.process_time() - start) / some)
         times["together"].append(roll(videos, num_rollouts, assignment)[0])
     direct, one, together = (1 / min(times[kind]) for kind in ("direct", "one", "together"))
     alone = f"{name:20s}{direct:10.1f}{one:10.1f}{one / direct:8.1f}"
@@ -146,11 +147,13 @@ def main() -> None:
         "--decisions", type=int, default=100, help="of the direct form; paper's settings: a tenth"
     )
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=70)
     arguments = parser.parse_args()
-    print(f"decisions a second, {torch.get_num_threads()} threads; x: times the direct implementation")
+    torch.set_num_threads(1)
+    print("decisions a processor second; x: times the direct implementation")
     print(f"{'':20s}{'direct':>10s}{'one':>10s}{'x':>8s}{'videos':>8s}{'together':>10s}{'x':>8s}")
     for name in arguments.cases:
-        measure(name, arguments.decisions, arguments.repeats)
+        measure(name, arguments.frames, arguments.decisions, arguments.repeats)
 
 
 if __name__ == "__main__":

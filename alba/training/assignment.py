@@ -27,6 +27,7 @@ from alba.training.checkpoint import (
     save_checkpoint,
 )
 from alba.training.corpus import Corpus, store_of
+from alba.training.left_out import report_left_out
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
 from alba.training.selection import select
 
@@ -63,6 +64,7 @@ def train_assignment(
     stage = "pairwise" if settings.network == "pairwise" else "assignment"
     provenance = {"revision": REVISIONS[stage], "labels": corpus.digest()}
     save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
+    report_left_out(videos, assignment.grouping.num_slots)
 
 
 def load_training_videos(

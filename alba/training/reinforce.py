@@ -22,6 +22,7 @@ from alba.training.checkpoint import (
     save_checkpoint,
 )
 from alba.training.corpus import Corpus
+from alba.training.left_out import report_left_out
 
 STEPS_PER_MINIBATCH = 256
 """Decisions of all episodes whose gradients are in memory at once, in steps."""
@@ -51,6 +52,7 @@ def reinforce(
         "reinforce": settings.model_dump(mode="json"),
     }
     save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
+    report_left_out(videos, assignment.grouping.num_slots)
 
 
 def _truth(video: GroupingVideo) -> NDArray[np.uint8]:
