@@ -4,7 +4,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench model clean
 
 demo: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) --quiet rules host reason -- demo
@@ -29,6 +29,17 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+# Put the networks of a data set, trained if they are not yet, among those that come with alba.
+model: $(INSTALLED)
+	@test -n "$(DATASET)" -a -n "$(NAME)" || { echo "usage: make model DATASET=davis16 NAME=davis16-regions"; exit 1; }
+	$(BIN)/snakemake --cores $(CORES) -- results/$(DATASET)/model
+	rm -rf models/$(NAME)
+	mkdir -p models
+	cp -R results/$(DATASET)/model models/$(NAME)
+	sed '/^| model/,$$d' models/README.md > models/README.md.partial
+	$(BIN)/alba models >> models/README.md.partial
+	mv models/README.md.partial models/README.md
 
 # Made anew when what is to be installed changes, and not otherwise.
 $(INSTALLED): pyproject.toml envs/constraints.txt

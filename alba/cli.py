@@ -2,27 +2,34 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from alba.config import (
     ROWS,
     AssignmentSettings,
+    CompositesSettings,
     DatasetSettings,
     FlowSettings,
     GroupingSettings,
     LabelSettings,
+    MirroredSettings,
     ProposalSettings,
     ProtocolName,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
     SpritesSettings,
+    find_model,
+    load_mapping,
     load_settings,
     read_words,
 )
 from alba.errors import AlbaError, ConfigError
+
+if TYPE_CHECKING:
+    from alba.training.corpus import Corpus
 
 app = typer.Typer(
     help="Zero-shot video object segmentation by grouping.",
@@ -36,6 +43,12 @@ Settings = Annotated[str, typer.Option(help="the stage's settings: JSON text, or
 Grouping = Annotated[str, typer.Option(help="settings of the grouping process, likewise")]
 VideoName = Annotated[str, typer.Option(help="name of the video")]
 Split = Annotated[str, typer.Option(help="name of the list of videos")]
+Datasets = Annotated[list[str], typer.Option(help="data set: JSON text, or a file; once per data set")]
+Splits = Annotated[
+    list[str] | None, typer.Option(help="list of videos, once or once per data set; default: train")
+]
+Inputs = Annotated[list[Path], typer.Option(help="folder of stores, once per data set")]
+Jobs = Annotated[int, typer.Option(min=1, help="processes")]
 Output = Annotated[Path, typer.Option(help="where the result is published")]
 Input = Annotated[Path, typer.Option()]
 MaybeInput = Annotated[Path | None, typer.Option()]
@@ -54,6 +67,28 @@ def sprites(output: Output, settings: Settings = DEFAULTS) -> None:
     from alba.datasets.sprites import write_sprites
 
     write_sprites(load_settings(SpritesSettings, settings), output)
+
+
+@app.command()
+def mirrored(
+    dataset: Dataset, settings: Settings, output: Output, split: Split = "train", jobs: Jobs = 1
+) -> None:
+    """Make the mirror image of a data set's training videos."""
+    from alba.datasets.mirrored import write_mirrored
+
+    source = load_settings(DatasetSettings, dataset)
+    write_mirrored(load_settings(MirroredSettings, settings), source, split, output, jobs)
+
+
+@app.command()
+def composites(
+    dataset: Dataset, settings: Settings, output: Output, split: Split = "train", jobs: Jobs = 1
+) -> None:
+    """Paste objects of a data set's training videos into others of its training videos."""
+    from alba.datasets.composites import write_composites
+
+    source = load_settings(DatasetSettings, dataset)
+    write_composites(load_settings(CompositesSettings, settings), source, split, output, jobs)
 
 
 @app.command()
@@ -96,39 +131,37 @@ def label(
 
 @app.command()
 def train_selection(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
 ) -> None:
     """Train the selection network on the labels of all videos of a split."""
-    from alba.training.corpus import Corpus
     from alba.training.selection import train_selection as train
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
     train(corpus, load_settings(SelectionSettings, settings), output)
 
 
 @app.command()
 def train_assignment(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     selection: Input,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
     grouping: Grouping = DEFAULTS,
 ) -> None:
     """Train an assignment network, relational or pairwise, on the oracle's decisions."""
     from alba.training.assignment import train_assignment as train
-    from alba.training.corpus import Corpus
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
     train(
         corpus,
         selection,
@@ -140,22 +173,40 @@ def train_assignment(
 
 @app.command()
 def reinforce(
-    dataset: Dataset,
-    proposals: Input,
-    flow: Input,
-    labels: Input,
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
     selection: Input,
     assignment: Input,
     output: Output,
-    split: Split = "train",
+    split: Splits = None,
     settings: Settings = DEFAULTS,
+    grouping: Annotated[str, typer.Option(help="what the network must have been trained under")] = "",
 ) -> None:
     """Train the assignment network by policy gradient on J&F of whole videos."""
-    from alba.training.corpus import Corpus
     from alba.training.reinforce import reinforce as train
 
-    corpus = Corpus.of(load_settings(DatasetSettings, dataset), split, proposals, flow, labels)
-    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output)
+    corpus = _corpus(dataset, split, proposals, flow, labels)
+    required = load_settings(GroupingSettings, grouping) if grouping else None
+    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output, required)
+
+
+def _corpus(
+    dataset: list[str], split: list[str] | None, proposals: list[Path], flow: list[Path], labels: list[Path]
+) -> "Corpus":
+    from alba.training.corpus import Corpus
+
+    splits = split or ["train"]
+    splits = splits * len(dataset) if len(splits) == 1 else splits
+    if len({len(given) for given in (dataset, splits, proposals, flow, labels)}) > 1:
+        raise ConfigError(
+            f"{len(dataset)} data sets, but not as many folders of stores or splits",
+            "give --proposals, --flow and --labels once per --dataset, and --split once or as often",
+        )
+    sources = [load_settings(DatasetSettings, each) for each in dataset]
+    parts = zip(sources, splits, proposals, flow, labels, strict=True)
+    return Corpus.join([Corpus.of(*part) for part in parts])
 
 
 @app.command()
@@ -172,6 +223,9 @@ def segment(
     labels: MaybeInput = None,
     selection: MaybeInput = None,
     assignment: MaybeInput = None,
+    model: Annotated[
+        str, typer.Option(help="model that brings the networks: its folder, or its name below models")
+    ] = "",
 ) -> None:
     """Segment one video into indexed PNGs and a store."""
     from alba.datasets import open_video
@@ -180,12 +234,15 @@ def segment(
 
     if row not in ROWS:
         raise ConfigError(f"unknown row {row!r}", f"choose one of {', '.join(ROWS)}")
+    if model and (selection or assignment):
+        raise ConfigError("--model beside --selection or --assignment", "give either")
+    sources = Sources(proposals, flow, labels, selection, assignment)
     segment_video(
         open_video(load_settings(DatasetSettings, dataset), video),
         row,
         load_settings(SegmentSettings, settings),
         load_settings(GroupingSettings, grouping),
-        Sources(proposals, flow, labels, selection, assignment),
+        sources.with_model(find_model(model), row) if model else sources,
         output,
         masks,
     )
@@ -200,7 +257,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help=", ".join(get_args(ProtocolName)))] = "davis17-unsupervised",
     split: Annotated[str, typer.Option(help="list of videos: its name, or a .txt of your own")] = "val",
     year: Annotated[str, typer.Option(help="DAVIS: folder of the list; default: the protocol's")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    jobs: Jobs = 1,
     allow_missing: AllowMissing = False,
     tracks: Tracks = "ids",
     seen: Annotated[Path | None, typer.Option(help="YouTube-VOS: file of the seen categories")] = None,
@@ -267,14 +324,15 @@ def overlay(
 
 @app.command()
 def ablation(
-    results: Annotated[list[str], typer.Argument(help="row=path/metrics.csv, once per row")],
+    results: Annotated[list[str], typer.Argument(help="row=path/metrics.csv, once per row and run")],
     output: Output,
     figure: Annotated[Path, typer.Option(help="PNG")],
+    runs: Annotated[Path, typer.Option(help="CSV file of the single runs")],
 ) -> None:
-    """Compare the rows of the ablation."""
+    """Compare the rows of the ablation; a row of several runs with its 95 % interval."""
     from alba.reporting import compare_rows
 
-    compare_rows(_named_paths(results), output, figure)
+    compare_rows([(row, Path(path)) for row, path in _pairs(results)], output, figure, runs)
 
 
 @app.command()
@@ -291,7 +349,47 @@ def peers(
 
 
 def _named_paths(results: list[str]) -> dict[str, Path]:
-    return {name: Path(path) for name, _, path in (result.partition("=") for result in results)}
+    return {name: Path(path) for name, path in _pairs(results)}
+
+
+def _pairs(results: list[str]) -> list[tuple[str, str]]:
+    return [(name, path) for name, _, path in (result.partition("=") for result in results)]
+
+
+@app.command()
+def export_model(
+    networks: Annotated[list[str], typer.Argument(help="stage=checkpoint folder, once per network")],
+    metrics: Annotated[list[str], typer.Option(help="row=path/metrics.csv, once per row")],
+    dataset: Annotated[str, typer.Option(help="name of the data set that was scored")],
+    licence: Annotated[str, typer.Option(help="of what the networks were trained on")],
+    configuration: Annotated[str, typer.Option(help="settings that they follow from: JSON, or a file")],
+    output: Annotated[Path, typer.Option(help="models/<name>")],
+) -> None:
+    """Make a model of trained networks, to be used without training."""
+    from alba.inference.model import export_model as export
+
+    export(
+        _named_paths(networks), _named_paths(metrics), dataset, licence, load_mapping(configuration), output
+    )
+
+
+@app.command()
+def models(folder: Annotated[Path, typer.Argument(help="holds the models")] = Path("models")) -> None:
+    """List models with their figures, as Markdown."""
+    from alba.inference.model import describe_models
+
+    print(describe_models(folder), end="")
+
+
+@app.command()
+def curves(
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=path/checkpoint, once per stage")],
+    output: Annotated[Path, typer.Option(help="PNG")],
+) -> None:
+    """Draw the learning curves of checkpoints."""
+    from alba.reporting.curves import draw_curves
+
+    draw_curves(_named_paths(checkpoints), output)
 
 
 @app.command()
@@ -320,7 +418,7 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
             column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_number
         )
     for line in frame.itertuples(index=False):
-        printed.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
+        printed.add_row(*("" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
     Console().print(printed)
 
 

@@ -1,5 +1,6 @@
 """Progress bars on standard error, with a rate and the time left."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -25,4 +26,7 @@ def progress(
         What one item is.
     """
     interval = 0.5 if sys.stderr.isatty() else 15.0  # a log file wants few lines
-    yield from tqdm(items, description, total, unit=unit, mininterval=interval, file=sys.stderr)
+    silent = os.environ.get("RANK", "0") != "0"  # of the processes of torchrun one speaks
+    yield from tqdm(
+        items, description, total, unit=unit, mininterval=interval, file=sys.stderr, disable=silent
+    )

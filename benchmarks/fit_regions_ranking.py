@@ -1,9 +1,13 @@
-"""Fit the ranking of `regions` and print its constants.
+"""Fit the rankings of `regions` and print their constants.
 
-    OMP_NUM_THREADS=1 python benchmarks/fit_regions_ranking.py ROOT SPRITES
+    OMP_NUM_THREADS=1 python benchmarks/fit_regions_ranking.py ROOT SPRITES [--saliency FOLDER]
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-A run of frames from every train sequence of both. Every candidate of every family counts, frames weigh
+Without FOLDER it fits the ranking of the first candidates, with it the ranking of all candidates once the
+saliency is known; FOLDER is what `benchmarks/fit_regions_saliency.py` wrote, whose networks are asked of the
+videos that they were not trained on. The order is: first ranking, saliency, second ranking.
+
+A run of frames from every train sequence of both. Every candidate counts, frames weigh
 the same, sprites together as much as `SPRITES_SHARE` says: from the large single objects of DAVIS alone
 the ranking learns to prefer unions of the small ones of sprites. The score is a logistic function of the
 cues that approaches the largest IoU with an object; candidates weigh ``1 + 4 IoU``, since the order among
@@ -11,22 +15,33 @@ the good ones matters most. Paste what it prints into ``alba/proposals/regions/r
 """
 
 import argparse
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fit_regions_saliency import FOLDS
 from numpy.typing import NDArray
 from proposals import flow_around
 from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import REMEMBERED, find_candidates, gather_evidence
+from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence, second_candidates
 from alba.proposals.regions.frame import reduce_frame
 from alba.proposals.regions.memory import Memory
 from alba.proposals.regions.motion import residual_motion
-from alba.proposals.regions.ranking import CUES, Evidence, candidate_cues, score_candidates
+from alba.proposals.regions.ranking import (
+    CUES,
+    SALIENT_CUES,
+    Evidence,
+    candidate_cues,
+    salient_cues,
+    score_candidates,
+)
+from alba.proposals.regions.saliency import ColourModel, Weights, read_weights, saliency, saliency_cues
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels
 
 DAVIS_FRAMES, SPRITES_FRAMES = range(15, 29), range(4, 12)
@@ -36,54 +51,70 @@ RIDGE = 3e-4
 Sample = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def samples(layout: str, root: Path, frames: range) -> Iterator[Sample]:
-    """Cues, largest IoU with an object, and weight of every candidate of a frame."""
-    dataset = DatasetSettings(layout=layout, root=str(root))
-    for name in list_videos(dataset, "train"):
-        video, memory = open_video(dataset, name), Memory()
-        first = min(frames.start, len(video) - len(frames))
-        for t in range(max(0, first), max(0, first) + len(frames)):
-            sample = collect(video, t, memory)
-            if sample is not None:
-                yield sample
+def samples(layout: str, root: Path, frames: range, folds: Path | None, share: float) -> Sample:
+    """Cues, largest IoU with an object, and weight of every candidate; the weights add up to `share`."""
+    names = list_videos(DatasetSettings(layout=layout, root=str(root)), "train")
+    with ProcessPoolExecutor() as processes:
+        of_videos = processes.map(
+            partial(video_samples, layout, root, frames, folds), range(len(names)), names
+        )
+        parts = [sample for video in of_videos for sample in video]
+    cues, overlap, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return cues, overlap, weight * (share / weight.sum())
 
 
-def collect(video: Video, t: int, memory: Memory) -> Sample | None:
+def video_samples(
+    layout: str, root: Path, frames: range, folds: Path | None, number: int, name: str
+) -> list[Sample]:
+    """What a run of frames of one video has to teach."""
+    cv2.setNumThreads(1)
+    video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
+    weights = None if folds is None else read_weights(folds / f"without-{number % FOLDS}.npz")
+    memory, colours = Memory(), ColourModel()
+    first = max(0, min(frames.start, len(video) - len(frames)))
+    found = [collect(video, t, memory, colours, weights) for t in range(first, first + len(frames))]
+    return [sample for sample in found if sample is not None]
+
+
+def collect(
+    video: Video, t: int, memory: Memory, colours: ColourModel, weights: Weights | None
+) -> Sample | None:
     """What one frame has to teach; nothing where it holds no object."""
     work = reduce_frame(video.frame(t), *flow_around(list(video.frame_paths), t))
     motion = residual_motion(work)
     superpixels = find_superpixels(work.lab, motion.residual)
-    recalled = memory.recall(superpixels, work.backward)
+    evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
     truth = video.annotation(t)
     objects = [
         superpixels.mean(cv2.resize(np.float32(truth == k), work.size[::-1], interpolation=cv2.INTER_AREA))
         for k in np.unique(truth)
         if 0 < k < 255
     ]
+    areas = np.array(objects, np.float32).reshape(-1, len(superpixels)) * superpixels.areas
     cues, overlaps = [], []
 
     def score(
         superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        cues.append(candidate_cues(superpixels, evidence, members))
-        areas = np.array(objects, np.float32).reshape(-1, len(superpixels)) * superpixels.areas
-        shared = members @ areas.T
-        union = (members @ superpixels.areas)[:, None] + areas.sum(1) - shared
-        overlaps.append((shared / union).max(1, initial=0))
+        if weights is None or evidence.saliency is not None:
+            of = candidate_cues if weights is None else salient_cues
+            cues.append(of(superpixels, evidence, members))
+            shared = members @ areas.T
+            union = (members @ superpixels.areas)[:, None] + areas.sum(1) - shared
+            overlaps.append((shared / union).max(1, initial=0))
         return score_candidates(superpixels, evidence, members)
 
-    pool = find_candidates(superpixels, gather_evidence(superpixels, work, motion, recalled), score)
+    pool = first_candidates(superpixels, evidence, score)
+    if weights is not None and len(pool.scores):
+        colours.learn(superpixels, evidence.lab, pool.consensus())
+        colour = colours.posterior(evidence.lab)
+        seen = saliency_cues(superpixels, evidence, colour, pool.members, pool.scores)
+        second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, weights)))
     memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
     if not objects or not cues:
         return None
     overlap = np.concatenate(overlaps)
     return np.concatenate(cues), overlap, (1 + 4 * overlap) / len(overlap)
-
-
-def join(parts: list[Sample], share: float) -> Sample:
-    """All samples of a data set; their weights add up to its share."""
-    cues, overlap, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return cues, overlap, weight * (share / weight.sum())
 
 
 def fit(
@@ -109,15 +140,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
+    parser.add_argument("--saliency", type=Path)
     options = parser.parse_args()
-    cv2.setNumThreads(1)
-    davis = join(list(samples("davis16", options.root, DAVIS_FRAMES)), 1 - SPRITES_SHARE)
-    sprites = join(list(samples("davis17", options.sprites, SPRITES_FRAMES)), SPRITES_SHARE)
+    davis = samples("davis16", options.root, DAVIS_FRAMES, options.saliency, 1 - SPRITES_SHARE)
+    sprites = samples("davis17", options.sprites, SPRITES_FRAMES, options.saliency, SPRITES_SHARE)
     weights, bias = fit(*(np.concatenate(pair) for pair in zip(davis, sprites, strict=True)))
-    print("COEFFICIENTS = {")
-    for name, value in zip(CUES, weights, strict=True):
+    prefix, names = ("", CUES) if options.saliency is None else ("SALIENT_", SALIENT_CUES)
+    print(f"{prefix}COEFFICIENTS = {{")
+    for name, value in zip(names, weights, strict=True):
         print(f'    "{name}": {value:.3f},')
-    print(f"}}\nBIAS = {bias:.3f}")
+    print(f"}}\n{prefix}BIAS = {bias:.3f}")
 
 
 if __name__ == "__main__":

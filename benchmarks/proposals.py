@@ -110,7 +110,7 @@ def main() -> None:
     for name in options.only or sequences(options.root, options.split):
         paths = sorted((options.root / "JPEGImages/480p" / name).glob("*.jpg"))
         truths = options.root / "Annotations/480p" / name
-        backend.begin_video()
+        backend.begin_video(name)
         figures = []
         for t in range(len(paths) - 1):  # all of them, since the backend remembers
             proposals, times = propose(backend, paths, t)

@@ -169,12 +169,13 @@ def test_submission_verb(tmp_path):
 def test_ablation_compares_rows(tmp_path):
     pairs = metrics_of(tmp_path, proposals=0.25, reinforced=0.5)
     table, figure = tmp_path / "out/ablation.csv", tmp_path / "out/ablation.png"
-    assert alba("ablation", "--output", table, "--figure", figure, *pairs).returncode == 0
+    command = ["ablation", "--output", table, "--figure", figure, "--runs", tmp_path / "out/runs.csv"]
+    assert alba(*command, *pairs).returncode == 0
     lines = table.read_text().splitlines()
     assert lines[0] == "row,J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
     assert [line.split(",")[:2] for line in lines[1:]] == [["proposals", "0.25"], ["reinforced", "0.5"]]
     assert Image.open(figure).size[0] > 500
-    assert_one_line(alba("ablation", "--output", table, "--figure", figure, "oracle=none.csv"), "none.csv")
+    assert_one_line(alba(*command, "oracle=none.csv"), "none.csv")
 
 
 def test_table_of_the_ablation_fits_a_terminal_of_80_columns(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@
 gives them their values.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from alba.config import ROWS, Configuration, DatasetSettings, stage_key
+from alba.config import (
+    NETWORKS_OF_ROW,
+    ROWS,
+    Configuration,
+    DatasetSettings,
+    SpritesSettings,
+    find_model,
+    network_of,
+    stage_key,
+)
 from alba.datasets import list_videos, open_video
 from alba.errors import ConfigError, DatasetError
 
@@ -24,16 +34,16 @@ FINAL_ROW = "reinforced"
 
 FINAL_NETWORK = "reinforce"
 
+GENERATED = ("sprites", "mirrored", "composites")
+"""Kinds of generated data sets, each a stage."""
+
 OWN = "alba"
 """What this system is called beside its peers."""
 
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
-_NETWORKS_OF_ROW = {
-    "selection": {"selection": "selection"},
-    "pairwise": {"selection": "selection", "assignment": "pairwise"},
-    "relational": {"selection": "selection", "assignment": "assignment"},
-    "reinforced": {"selection": "selection", "assignment": "reinforce"},
-}
+NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
+"""Stages that train a network."""
+
 _DATASET_KEYS = {"layout", "resolution", "image_set"}
 
 
@@ -56,6 +66,7 @@ class Paths:
         self.key = cache(partial(stage_key, configuration))
         self.stages = cache(configuration.stages_of)
         self.videos = cache(self._list_videos)
+        self._seeds_by_key = cache(self._find_seeds)
 
     # Data sets
 
@@ -64,13 +75,13 @@ class Paths:
         name = wildcards.dataset
         dataset = self._settings_of(name)
         if dataset.generate is not None:
-            return self.folder(name, "sprites")
+            return self.folder(name, dataset.generate.kind)
         return os.path.normpath(Path(self.configuration.data_root) / dataset.root)
 
     def generated(self, wildcards: Any) -> list[str]:
         """Marker of a generated data set; a real one has none."""
         generate = self._settings_of(wildcards.dataset).generate
-        return [] if generate is None else [f"{self.folder(wildcards.dataset, 'sprites')}.ready.json"]
+        return [] if generate is None else [f"{self.folder(wildcards.dataset, generate.kind)}.ready.json"]
 
     def dataset(self, wildcards: Any, input: Any) -> str:
         """What a command must know to read a data set, as JSON; the root is the input `pictures`."""
@@ -94,10 +105,37 @@ class Paths:
         """Name of the list of videos to "train" on or to validate on ("val")."""
         return lambda wildcards: getattr(self._settings_of(wildcards.dataset), f"{purpose}_split")
 
+    def source_root(self, wildcards: Any) -> str:
+        """Folder that holds the data set which another one is made from."""
+        return self.root(self._source(wildcards))
+
+    def source_generated(self, wildcards: Any) -> list[str]:
+        """Marker of the data set which another one is made from, if it is generated itself."""
+        return self.generated(self._source(wildcards))
+
+    def source_dataset(self, wildcards: Any, input: Any) -> str:
+        """What a command must know to read the data set which another one is made from, as JSON."""
+        return self.dataset(self._source(wildcards), input)
+
+    def source_split(self, wildcards: Any) -> str:
+        """Name of the list of its training videos."""
+        return self.split("train")(self._source(wildcards))
+
+    def source_videos(self, wildcards: Any) -> list[str]:
+        """Names of its training videos: a change of the list makes the job run again."""
+        return self.videos(self._source(wildcards).dataset, "train")
+
+    def _source(self, wildcards: Any) -> SimpleNamespace:
+        name = self._settings_of(wildcards.dataset).source
+        if not name:
+            raise ConfigError(f"data set {wildcards.dataset} is made from no other", "ask for another file")
+        return SimpleNamespace(dataset=name)
+
     def installed(self) -> Iterator[str]:
         """Names of the data sets that are generated or present on disk."""
         for name, dataset in self.configuration.datasets.items():
-            if dataset.generate is not None or Path(self._on_disk(name).root).is_dir():
+            origin = dataset.source or name
+            if self._settings_of(origin).generate is not None or Path(self._on_disk(origin).root).is_dir():
                 yield name
 
     def _settings_of(self, name: str) -> DatasetSettings:
@@ -118,7 +156,12 @@ class Paths:
                 f"datasets.{name}.{purpose}_split is empty",
                 "name a list of videos" + (", or set train_on" if purpose == "train" else ""),
             )
-        videos = list_videos(dataset, split)
+        if dataset.generate is None:
+            videos = list_videos(dataset, split)
+        elif isinstance(dataset.generate, SpritesSettings):
+            videos = dataset.generate.video_names(purpose)
+        else:
+            videos = dataset.generate.video_names(self.videos(dataset.source, "train"))
         for video in videos:
             if not re.fullmatch(NAME, video):
                 raise DatasetError(f"{dataset.root}: video name {video!r}", "use letters, digits, - and _")
@@ -126,31 +169,50 @@ class Paths:
 
     # Stages
 
-    def folder(self, dataset: str, stage: str, row: str = "") -> str:
-        """Folder of a stage's outputs; its name holds the key of all that they follow from."""
+    def folder(self, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
+        """Folder of a stage's outputs in one run; its name holds the key of all that they follow from."""
         name = f"{stage}-{row}" if row else stage
-        return f"<cache>/{dataset}/{name}-{self.key(dataset, stage, row)}"
+        return f"<cache>/{dataset}/{name}-{self.key(dataset, stage, row, seed)}"
 
     def settings(self, stage: str, part: str = "") -> Callable[[Any], str]:
         """Settings of a stage as JSON, or of another part of the settings that the stage needs."""
 
         def of(wildcards: Any) -> str:
             self._check_key(wildcards, stage)
-            if stage == "sprites":
-                sprites = self._settings_of(wildcards.dataset).generate
-                assert sprites is not None  # _check_key has found its folder
-                return sprites.model_dump_json()
-            return getattr(self.stages(wildcards.dataset), part or stage).model_dump_json()
+            generate = self._settings_of(wildcards.dataset).generate
+            if generate is not None and stage == generate.kind:
+                return generate.model_dump_json()
+            stages = self.stages(wildcards.dataset, self._seed(wildcards))
+            return getattr(stages, part or stage).model_dump_json()
 
         return of
 
     def _check_key(self, wildcards: Any, stage: str) -> None:
         """Refuse to make, under these settings, a file whose name stands for others."""
-        if stage == "sprites" and self._settings_of(wildcards.dataset).generate is None:
-            raise ConfigError(f"data set {wildcards.dataset} is not generated", "ask for another file")
+        generate = self._settings_of(wildcards.dataset).generate
+        if stage in GENERATED and (generate is None or generate.kind != stage):
+            raise ConfigError(f"data set {wildcards.dataset} is no {stage}", "ask for another file")
         key = getattr(wildcards, "key", "")
-        if key and key != self.key(wildcards.dataset, stage, getattr(wildcards, "row", "")):
+        row = getattr(wildcards, "row", "")
+        if key and key != self.key(wildcards.dataset, stage, row, self._seed(wildcards)):
             raise ConfigError(f"{stage}-{key} belongs to other settings", "ask for a file of the results")
+
+    def _seed(self, wildcards: Any) -> int:
+        """The run that a file belongs to: results name it, the key of a network or segmentation tells it."""
+        key = getattr(wildcards, "key", "")
+        of_key = self._seeds_by_key(wildcards.dataset).get(key, 0) if key else 0
+        return int(getattr(wildcards, "seed", of_key))
+
+    def _find_seeds(self, dataset: str) -> dict[str, int]:
+        """The run of each key that depends on it."""
+        rows = () if self.configuration.models_of(dataset) else ROWS
+        outputs = [(stage, "") for stage in NETWORKS] + [("segment", row) for row in rows]
+        seeds = {0}.union(*(self.stages(name).ablation.seeds for name in self.configuration.datasets))
+        return {
+            self.key(dataset, stage, row, seed): seed
+            for seed in sorted(seeds, reverse=True)  # what is the same in all runs belongs to the first
+            for stage, row in outputs
+        }
 
     def gpu(self, stage: str) -> Callable[[Any], int]:
         """GPUs that a stage may use: backends of flow and proposals with a `device` can run on one."""
@@ -183,25 +245,51 @@ class Paths:
 
     # Networks
 
-    def training_stores(self, stage: str) -> Callable[[Any], list[str]]:
+    def training_roots(self, wildcards: Any) -> list[str]:
+        """Folders of the data sets that a data set's networks learn from."""
+        return [self.root(each) for each in self._training_sets(wildcards)]
+
+    def training_stores(self, stage: str, suffix: str = ".zarr") -> Callable[[Any], list[str]]:
         """Stores of all training videos."""
-        return lambda wildcards: self.each_video(wildcards.dataset, "train", stage, ".zarr")
+        return lambda wildcards: [
+            path
+            for each in self._training_sets(wildcards)
+            for path in self.each_video(each.dataset, "train", stage, suffix)
+        ]
 
     def training_ready(self, *stages: str) -> Callable[[Any], list[str]]:
         """Markers of the stores of all training videos."""
         return lambda wildcards: [
-            path
-            for stage in stages
-            for path in self.each_video(wildcards.dataset, "train", stage, ".ready.json")
+            path for stage in stages for path in self.training_stores(stage, ".ready.json")(wildcards)
         ]
 
-    def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
-        """Folder of a data set's own network, or with `suffix` ".ready.json" its marker."""
-        return lambda wildcards: self.folder(wildcards.dataset, stage) + suffix
+    def corpus(self, wildcards: Any, input: Any) -> list[str]:
+        """Words of a command line: what to learn from, data set by data set."""
+        folders = [
+            list(dict.fromkeys(str(Path(store).parent) for store in input.get(stage)))
+            for stage in ("proposals", "flow", "labels")
+        ]
+        words = []
+        parts = zip(self._training_sets(wildcards), input.pictures, *folders, strict=True)
+        for each, root, proposals, flow, labels in parts:
+            dataset = self.dataset(each, SimpleNamespace(pictures=root))
+            words += ["--dataset", dataset, "--split", self.split("train")(each)]
+            words += ["--proposals", proposals, "--flow", flow, "--labels", labels]
+        return words
 
-    def each_video(self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "") -> list[str]:
+    def _training_sets(self, wildcards: Any) -> list[SimpleNamespace]:
+        names = self.configuration.training_sets(wildcards.dataset)
+        return [SimpleNamespace(dataset=name) for name in names]
+
+    def network(self, stage: str, suffix: str = "") -> Callable[[Any], str]:
+        """Folder of a data set's own network of the same run, or with `suffix` ".ready.json" its marker."""
+        return lambda wildcards: self.folder(wildcards.dataset, stage, seed=self._seed(wildcards)) + suffix
+
+    def each_video(
+        self, dataset: str, purpose: str, stage: str, suffix: str, row: str = "", seed: int = 0
+    ) -> list[str]:
         """One path for each video of a list."""
-        folder = self.folder(dataset, stage, row)
+        folder = self.folder(dataset, stage, row, seed)
         return [f"{folder}/{video}{suffix}" for video in self.videos(dataset, purpose)]
 
     # Segmentation and scores
@@ -214,18 +302,29 @@ class Paths:
     def segment_ready(self, wildcards: Any) -> list[str]:
         """Markers of `segment_inputs`."""
         stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
-        networks = self._networks(wildcards).values()
+        given = self.configuration.models_of(wildcards.dataset)
+        networks = [] if given else self._networks(wildcards).values()
         return self.ready(*stores)(wildcards) + [f"{folder}.ready.json" for folder in networks]
 
     def _networks(self, wildcards: Any) -> dict[str, str]:
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        networks = _NETWORKS_OF_ROW.get(wildcards.row, {})
-        return {option: self.folder(trainer, stage) for option, stage in networks.items()}
+        networks = NETWORKS_OF_ROW.get(wildcards.row, {})
+        model = self.configuration.models_of(wildcards.dataset)
+        if model and networks:
+            folder = find_model(model)
+            return {option: str(network_of(folder, stage)) for option, stage in networks.items()}
+        seed = self._seed(wildcards)
+        return {option: self.folder(trainer, stage, seed=seed) for option, stage in networks.items()}
 
     def segmented(self, suffix: str = "") -> Callable[[Any], list[str]]:
         """Folders of PNGs of all validation videos, or with `suffix` ".ready.json" their markers."""
         return lambda wildcards: self.each_video(
-            wildcards.dataset, "val", "segment", suffix, getattr(wildcards, "row", FINAL_ROW)
+            wildcards.dataset,
+            "val",
+            "segment",
+            suffix,
+            getattr(wildcards, "row", FINAL_ROW),
+            self._seed(wildcards),
         )
 
     def final_masks(self, suffix: str = "") -> Callable[[Any], str]:
@@ -239,11 +338,66 @@ class Paths:
         return lambda wildcards: getattr(self.stages(wildcards.dataset).evaluation, setting)
 
     def scores(self, wildcards: Any) -> list[str]:
-        """Metrics of every row of the ablation, in the order of `ROWS`."""
-        return [
-            f"<results>/{wildcards.dataset}/" + ("" if row == FINAL_ROW else f"{row}/") + "metrics.csv"
-            for row in ROWS
-        ]
+        """Metrics of `scored_rows`, in that order."""
+        return [path for _, path in self._scored(wildcards.dataset)]
+
+    def scored_rows(self, wildcards: Any) -> list[str]:
+        """Rows of the ablation, each as often as there are runs of it; without a network there is one."""
+        return [row for row, _ in self._scored(wildcards.dataset)]
+
+    def _scored(self, dataset: str) -> list[tuple[str, str]]:
+        runs = {}
+        for row in ROWS:
+            for seed in self.stages(dataset).ablation.seeds:
+                key = self.key(dataset, "segment", row, seed)
+                own = key != self.key(dataset, "segment", row)
+                runs[key] = row, self._metrics(dataset, row, seed if own else 0)
+        return list(runs.values())
+
+    def _metrics(self, dataset: str, row: str, seed: int = 0) -> str:
+        folder = f"seeds/{seed}/{row}/" if seed else "" if row == FINAL_ROW else f"{row}/"
+        return f"<results>/{dataset}/{folder}metrics.csv"
+
+    # Models
+
+    def trained_networks(self, suffix: str = "") -> Callable[[Any], list[str]]:
+        """Folders of all networks of a data set, or with `suffix` ".ready.json" their markers."""
+
+        def of(wildcards: Any) -> list[str]:
+            if self.configuration.models_of(wildcards.dataset):
+                raise ConfigError(
+                    f"the networks of {wildcards.dataset} are given, not trained",
+                    "leave models empty to train",
+                )
+            trainer = self.configuration.trainer_of(wildcards.dataset)
+            return [self.folder(trainer, stage) + suffix for stage in NETWORKS]
+
+        return of
+
+    def exported_scores(self, wildcards: Any) -> list[str]:
+        """Metrics of the rows that the networks serve, of run 0."""
+        return [self._metrics(wildcards.dataset, row) for row in NETWORKS_OF_ROW]
+
+    def licences(self, wildcards: Any) -> str:
+        """Licences of what the networks of a data set learn from."""
+        known = {
+            source: self._settings_of(source).licence or "not stated"
+            for name in self.configuration.training_sets(self.configuration.trainer_of(wildcards.dataset))
+            for source in [self._settings_of(name).source or name]
+        }
+        return "; ".join(f"{name}: {licence}" for name, licence in known.items())
+
+    def training_configuration(self, wildcards: Any) -> str:
+        """All settings that the networks of a data set follow from, as JSON of the shape of `config.yaml`."""
+        trainer = self.configuration.trainer_of(wildcards.dataset)
+        learnt_from = self.configuration.training_sets(trainer)
+        sources = [self._settings_of(name).source for name in learnt_from]
+        names = dict.fromkeys(filter(None, (*sources, *learnt_from, wildcards.dataset)))
+        datasets = {
+            name: self._settings_of(name).model_dump(mode="json", exclude_defaults=True) for name in names
+        }
+        stages = self.configuration.stages.model_dump(mode="json")
+        return json.dumps({"datasets": datasets, "stages": stages})
 
     # Peers
 
@@ -282,9 +436,14 @@ class Paths:
     # Targets
 
     def results(self, pattern: str) -> Callable[[Any], list[str]]:
-        """Files below a data set's results; with `{video}` in the pattern, one a validation video."""
+        """Files below a data set's results; with `{video}` in the pattern, one a validation video.
+
+        None for a data set that is there to train on only.
+        """
 
         def of(wildcards: Any) -> list[str]:
+            if not self.split("val")(wildcards):
+                return []
             videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
             return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
 
@@ -300,9 +459,14 @@ class Paths:
         ]
 
     def networks(self, wildcards: Any) -> list[str]:
-        """Marker of the last network that a data set needs; one that can't be trained for needs none."""
+        """Marker of the last network that a data set needs.
+
+        None where it is given, where there is nothing to segment with it, or nothing to train it on.
+        """
+        if self.configuration.models_of(wildcards.dataset):
+            return []
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        if not self._settings_of(trainer).train_split:
+        if not self.split("val")(wildcards) or not self._settings_of(trainer).train_split:
             return []
         return [f"{self.folder(trainer, FINAL_NETWORK)}.ready.json"]
 

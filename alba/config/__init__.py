@@ -1,9 +1,11 @@
 """Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
 
-from alba.config.keys import REVISIONS, ROWS, stage_key
-from alba.config.load import load_settings, parse_settings, read_words
+from alba.config.keys import NETWORKS_OF_ROW, REVISIONS, ROWS, stage_key
+from alba.config.load import load_mapping, load_settings, parse_settings, read_words
+from alba.config.models import NETWORK_FILES, find_model, network_of
 from alba.config.settings import (
     AssignmentSettings,
+    CompositesSettings,
     Configuration,
     DatasetSettings,
     EncoderSettings,
@@ -11,6 +13,7 @@ from alba.config.settings import (
     FlowSettings,
     GroupingSettings,
     LabelSettings,
+    MirroredSettings,
     ProposalSettings,
     ProtocolName,
     ReinforceSettings,
@@ -18,12 +21,16 @@ from alba.config.settings import (
     SelectionSettings,
     SpritesSettings,
     Stages,
+    TrainingSettings,
 )
 
 __all__ = [
+    "NETWORKS_OF_ROW",
+    "NETWORK_FILES",
     "REVISIONS",
     "ROWS",
     "AssignmentSettings",
+    "CompositesSettings",
     "Configuration",
     "DatasetSettings",
     "EncoderSettings",
@@ -31,6 +38,7 @@ __all__ = [
     "FlowSettings",
     "GroupingSettings",
     "LabelSettings",
+    "MirroredSettings",
     "ProposalSettings",
     "ProtocolName",
     "ReinforceSettings",
@@ -38,7 +46,11 @@ __all__ = [
     "SelectionSettings",
     "SpritesSettings",
     "Stages",
+    "TrainingSettings",
+    "find_model",
+    "load_mapping",
     "load_settings",
+    "network_of",
     "parse_settings",
     "read_words",
     "stage_key",

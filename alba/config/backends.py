@@ -50,12 +50,12 @@ class DisOptions(BackendOptions):
 
 
 class RegionsOptions(BackendOptions):
-    """Weight-free proposals from motion and colour."""
+    """Embedded proposals from motion and colour."""
 
     uses_flow: ClassVar[bool] = True
     max_proposals: Annotated[int, Field(ge=1)] = Field(40, description="most proposals a frame")
     nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.85, description="of two proposals that overlap more, the lower-scored one is dropped"
+        0.9, description="of two proposals that overlap more, the lower-scored one is dropped"
     )
 
 

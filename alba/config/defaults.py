@@ -11,24 +11,45 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from alba.config.backends import EMBEDDED
-from alba.config.settings import Configuration, DatasetSettings, FlowSettings, SpritesSettings, Stages
+from alba.config.settings import (
+    CompositesSettings,
+    Configuration,
+    DatasetSettings,
+    FlowSettings,
+    MirroredSettings,
+    SpritesSettings,
+    Stages,
+)
 
 DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
     "sprites": (
         "embedded: made by a rule, without any download; the demo",
         {
-            "generate": SpritesSettings().model_dump(),
-            "stages": {"grouping": {"working_height": 72}},
+            "generate": SpritesSettings(),
+            "licence": "made by alba, free of rights",
+            "stages": {"grouping": {"working_height": 72}, "ablation": {"seeds": [0]}},
         },
     ),
-    "davis17": ("DAVIS 2017, several objects a video", {"layout": "davis17", "root": "DAVIS"}),
+    "davis17": (
+        "DAVIS 2017, several objects a video",
+        {"layout": "davis17", "root": "DAVIS", "licence": "CC BY-NC 4.0"},
+    ),
     "davis16": (
         "DAVIS 2016, one object a video",
         {
             "layout": "davis16",
             "root": "DAVIS-2016",
+            "licence": "CC BY-NC 4.0",
             "stages": {"segment": {"tracks": "main"}, "evaluation": {"protocol": "davis16"}},
         },
+    ),
+    "davis16-mirrored": (
+        "more to train on: add it to train_with of davis16",
+        {"generate": MirroredSettings(kind="mirrored", source="davis16")},
+    ),
+    "davis16-composites": (
+        "likewise: objects of one training video, moving as they do, in another one",
+        {"generate": CompositesSettings(kind="composites", source="davis16")},
     ),
 }
 """Data sets of the default configuration, each with its comment and what differs from the defaults."""
@@ -62,15 +83,15 @@ def schema_text() -> str:
 def _datasets() -> Iterator[str]:
     yield "# Each data set may set:"
     for name, field in DatasetSettings.model_fields.items():
-        default = "" if field.default in ("", {}, None) else f" (default {field.default})"
+        default = "" if field.default in ("", {}, (), None) else f" (default {field.default})"
         yield from _comment(f"{name}: {field.description}{default}", "  ", 1)
     yield "datasets:"
     for name, (comment, values) in DATASETS.items():
         yield f"  {name}:  # {comment}"
         for key, value in values.items():
-            if key == "generate":
-                yield "    generate:"
-                yield from settings_lines(SpritesSettings(), 3)
+            if isinstance(value, BaseModel):
+                yield f"    {key}:"
+                yield from settings_lines(value, 3)
             else:
                 yield from _plain(key, value, 2)
 

@@ -6,17 +6,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from alba.config.models import find_model, networks_digest
 from alba.config.settings import Configuration
 
 REVISIONS = {
     "sprites": 1,
+    "mirrored": 1,
+    "composites": 1,
     "flow": 1,
-    "proposals": 2,
+    "proposals": 3,
     "labels": 1,
-    "selection": 1,
-    "assignment": 1,
+    "selection": 2,
+    "assignment": 2,
     "pairwise": 1,
-    "reinforce": 1,
+    "reinforce": 2,
     "segment": 3,
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
@@ -26,15 +29,19 @@ ROWS = ("proposals", "selection", "pairwise", "relational", "reinforced", "oracl
 assignment of selected proposals, assignment by a network that compares two proposals, the supervised
 networks, the whole system, the oracle."""
 
-_NETWORK_OF_ROW = {
-    "selection": "selection",
-    "pairwise": "pairwise",
-    "relational": "assignment",
-    "reinforced": "reinforce",
+NETWORKS_OF_ROW = {
+    "selection": {"selection": "selection"},
+    "pairwise": {"selection": "selection", "assignment": "pairwise"},
+    "relational": {"selection": "selection", "assignment": "assignment"},
+    "reinforced": {"selection": "selection", "assignment": "reinforce"},
 }
+"""For each row that needs networks the stages that train them, by the name of the option of `alba segment`;
+the last one is trained last."""
+
+_STORE_OF_ROW = {"proposals": "proposals", "oracle": "labels"}
 
 
-def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "") -> str:
+def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
     """Key of a stage's outputs: 10 hexadecimal digits.
 
     Parameters
@@ -46,52 +53,77 @@ def stage_key(configuration: Configuration, dataset: str, stage: str, row: str =
         One of `REVISIONS`. The networks' stages belong to the data set they are trained on.
     row : str
         One of `ROWS`, for stage "segment".
+    seed : int
+        The run, see `Configuration.stages_of`; what no training comes before has the same key in all runs.
 
     Returns
     -------
     str
         Hash of the stage's settings, its revision, and the keys of the stages that it reads.
     """
-    settings, upstream = _inputs(configuration, dataset, stage, row)
+    settings, upstream = _inputs(configuration, dataset, stage, row, seed)
     identity = {
         "stage": stage,
         "revision": REVISIONS[stage],
         "settings": [
             part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in settings
         ],
-        "upstream": [stage_key(configuration, owner, name) for owner, name in upstream],
+        "upstream": [stage_key(configuration, owner, name, seed=seed) for owner, name in upstream],
     }
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _inputs(
-    configuration: Configuration, name: str, stage: str, row: str
+    configuration: Configuration, name: str, stage: str, row: str, seed: int
 ) -> tuple[list[Any], list[tuple[str, str]]]:
     """Settings and (data set, stage) pairs that a stage's output follows from."""
     dataset = configuration.datasets[name]
-    stages = configuration.stages_of(name)
-    pictures = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
-    source = [(name, "sprites")] if dataset.generate else []
+    stages = configuration.stages_of(name, seed)
+    pictures, generated = _pictures(configuration, name)
     match stage:
         case "sprites":
             return [dataset.generate], []
+        case "mirrored" | "composites":
+            originals, made = _pictures(configuration, dataset.source)
+            return [dataset.generate, originals, configuration.datasets[dataset.source].train_split], made
         case "flow":
-            return [stages.flow, pictures], source
+            return [stages.flow, pictures], generated
         case "proposals":
-            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else source
+            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else generated
         case "labels":
             return [stages.labels], [(name, "proposals")]
         case "selection":
-            return [stages.selection, dataset.train_split], [(name, "labels"), (name, "flow")]
+            learnt_from = configuration.training_sets(name)
+            splits = [configuration.datasets[each].train_split for each in learnt_from]
+            return [stages.selection, *splits], [
+                (each, earlier) for each in learnt_from for earlier in ("labels", "flow")
+            ]
         case "assignment" | "pairwise":
             return [getattr(stages, stage), stages.grouping], [(name, "selection")]
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
-        case "segment" if row in _NETWORK_OF_ROW:
-            network = (configuration.trainer_of(name), _NETWORK_OF_ROW[row])
-            return [stages.segment, stages.grouping, row], [(name, "proposals"), (name, "flow"), network]
         case "segment":
-            earlier = "labels" if row == "oracle" else "proposals"
-            return [stages.segment, stages.grouping, row], [(name, earlier)]
+            networks, trained = _networks_of_row(configuration, name, row)
+            earlier = ("proposals", "flow") if row in NETWORKS_OF_ROW else (_STORE_OF_ROW[row],)
+            stores = [(name, store) for store in earlier]
+            return [stages.segment, stages.grouping, row, *networks], stores + trained
     raise KeyError(stage)
+
+
+def _networks_of_row(
+    configuration: Configuration, name: str, row: str
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What a row's networks follow from: their own digest where they are given, else their training."""
+    stages = tuple(NETWORKS_OF_ROW.get(row, {}).values())
+    model = configuration.models_of(name)
+    if model and stages:
+        return [networks_digest(find_model(model), stages)], []
+    return [], [(configuration.trainer_of(name), stage) for stage in stages[-1:]]
+
+
+def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Where a data set's frames are, and the stage that makes them if one does."""
+    dataset = configuration.datasets[name]
+    place = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
+    return place, [(name, dataset.generate.kind)] if dataset.generate else []

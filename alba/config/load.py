@@ -27,12 +27,14 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
     Raises
     ------
     ConfigError
-        Names the first wrong key and, for an unknown one, the nearest known key.
+        Names the first wrong key, an unknown one before others and with the nearest known key.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        # A misspelt key is told before the one that is missing for it.
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = _fields_at(model, first["loc"][:-1])
@@ -48,12 +50,22 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
 
 def load_settings(model: type[Model], text_or_path: str) -> Model:
     """Read settings from a JSON or YAML file, or from JSON text (starts with ``{``)."""
-    if text_or_path.lstrip().startswith("{"):
-        return parse_settings(model, _mapping(text_or_path, "--settings"), "--settings")
+    source = "--settings" if _is_text(text_or_path) else text_or_path
+    return parse_settings(model, load_mapping(text_or_path), source)
+
+
+def load_mapping(text_or_path: str) -> Mapping[str, Any]:
+    """Read plain values from a JSON or YAML file, or from JSON text (starts with ``{``)."""
+    if _is_text(text_or_path):
+        return _mapping(text_or_path, "--settings")
     path = Path(text_or_path)
     if not path.is_file():
         raise ConfigError(f"{path} is missing", "name a JSON or YAML file, or give JSON text")
-    return parse_settings(model, _mapping(path.read_text(), str(path)), str(path))
+    return _mapping(path.read_text(), str(path))
+
+
+def _is_text(text_or_path: str) -> bool:
+    return text_or_path.lstrip().startswith("{")
 
 
 def read_words(path: Path) -> frozenset[str]:
@@ -65,7 +77,7 @@ def read_words(path: Path) -> frozenset[str]:
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:
     try:
-        values = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+        values = json.loads(text) if _is_text(text) else yaml.safe_load(text)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{source} cannot be parsed ({first_line})", "correct it") from None
@@ -76,12 +88,21 @@ def _mapping(text: str, source: str) -> Mapping[str, Any]:
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Known keys of the model that a location inside a validation error points to."""
+    models = [model]
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            continue  # a dictionary's key, or a union's tag: the model stays
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                model = kind
-                break
-    return list(model.model_fields)
+        tagged = [kind for kind in models if len(models) > 1 and part in _tags(kind)]
+        fields = [kind.model_fields[str(part)] for kind in models if str(part) in kind.model_fields]
+        # Neither: a dictionary's key, and the model stays.
+        models = tagged or [kind for field in fields for kind in _models_in(field.annotation)] or models
+    return [name for kind in models for name in kind.model_fields]
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """What the kinds of a union are told apart by."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -3,15 +3,17 @@
 Each field's `description` is the comment that stands beside it in `config.yaml`.
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from alba.config.load import parse_settings
 from alba.config.plugins import find_backend, resolve_options
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
 ProtocolName = Literal["davis17-unsupervised", "davis17-semisupervised", "davis16", "fbms", "youtube-vos"]
 
 
@@ -24,6 +26,8 @@ class Settings(BaseModel):
 class SpritesSettings(Settings):
     """The embedded data set."""
 
+    # Not named in the key: data made before there were other kinds stay in use.
+    kind: Literal["sprites"] = Field("sprites", exclude=True, description="sprites, mirrored or composites")
     num_train: Count = Field(24, description="training videos")
     num_val: Count = Field(8, description="validation videos")
     num_frames: Count = Field(24, description="frames per video")
@@ -35,6 +39,73 @@ class SpritesSettings(Settings):
         """Names of the videos of a split ("train" or "val")."""
         num = {"train": self.num_train, "val": self.num_val}[split]
         return [f"{split}-{index:03d}" for index in range(num)]
+
+
+class MirroredSettings(Settings):
+    """The training videos of another data set, left and right exchanged."""
+
+    kind: Literal["mirrored"] = Field(description="sprites, mirrored or composites")
+    source: str = Field(description="data set whose training videos are mirrored")
+
+    def video_names(self, sources: Sequence[str]) -> list[str]:
+        """Names of the videos made from the source's training videos."""
+        return [f"{name}-mirrored" for name in sources]
+
+
+class CompositesSettings(Settings):
+    """Training videos of another data set with annotated objects of its other training videos pasted in."""
+
+    kind: Literal["composites"] = Field(description="sprites, mirrored or composites")
+    source: str = Field(description="data set whose training videos are combined; it must be annotated")
+    num_train: Count = Field(60, description="videos; the source's take turns in being pasted into")
+    num_frames: Count = Field(60, description="most frames per video; none is longer than what it is made of")
+    objects: tuple[Count, Count] = Field((1, 3), description="fewest and most objects pasted into a video")
+    scale: tuple[Positive, Positive] = Field(
+        (0.6, 1.2), description="least and largest magnification of a pasted object"
+    )
+    flip: bool = Field(True, description="mirror half of the videos and half of the pasted objects")
+    min_visible: Fraction = Field(
+        0.6, description="share of a pasted object that lies inside the frame, mean over the video"
+    )
+    max_overlap: Fraction = Field(
+        0.4, description="share of the smaller of two objects that lies over or under the other, likewise"
+    )
+    match_colour: Fraction = Field(
+        0.5, description="how far a pasted object's colours follow from its video's mean to the other's"
+    )
+    groups: Count = Field(
+        3,
+        description="the source's videos are dealt out into so many groups, and objects are pasted within "
+        "theirs only; a multiple of selection.folds, so that cross-fitting never sees what it is asked about",
+    )
+    seed: int = Field(0, description="every choice follows from it")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("objects", "scale"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} has its larger bound first: [{low}, {high}]")
+        return self
+
+    def video_names(self, sources: Sequence[str]) -> list[str]:
+        """Names of the videos, whatever they are made from."""
+        return [f"composite-{index:03d}" for index in range(self.num_train)]
+
+
+def _kind_of(generate: Any) -> str:
+    if isinstance(generate, dict):
+        return str(generate.get("kind", "sprites"))
+    return str(getattr(generate, "kind", None))
+
+
+Generation: TypeAlias = Annotated[
+    Annotated[SpritesSettings, Tag("sprites")]
+    | Annotated[MirroredSettings, Tag("mirrored")]
+    | Annotated[CompositesSettings, Tag("composites")],
+    Discriminator(_kind_of),
+]
+"""How a data set is made; the kinds that have a `source` read the training videos of another one."""
 
 
 class FlowSettings(Settings):
@@ -60,7 +131,7 @@ class ProposalSettings(Settings):
 
     backend: str = Field(
         "regions",
-        description="regions (no weights, on the CPU), torchvision or detectron2 (Mask R-CNN) or a plugin's",
+        description="regions (embedded, on the CPU), torchvision or detectron2 (Mask R-CNN) or a plugin's",
     )
     options: dict[str, Any] = Field({}, description="the backend's own settings")
 
@@ -96,7 +167,14 @@ class EncoderSettings(Settings):
     rgb: bool = Field(True, description="whether the image stands beside mask and flow")
 
 
-class SelectionSettings(Settings):
+class TrainingSettings(Settings):
+    """What a training runs on."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    mixed_precision: bool = Field(False, description="networks in bfloat16 where it is safe")
+
+
+class SelectionSettings(TrainingSettings):
     """Selection network and its supervised training."""
 
     encoder: EncoderSettings = EncoderSettings()
@@ -127,6 +205,11 @@ class SelectionSettings(Settings):
         description="networks trained on all but a share of the videos, whose outputs for that share the "
         "assignment network learns from; 1: its own training videos' (paper)",
     )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="best: train for as many epochs as give the least loss on the videos that the folds "
+        "leave out; last: for all (paper; with one fold always)",
+    )
     seed: int = Field(0, description="of weights, order and samples")
 
 
@@ -146,7 +229,7 @@ class GroupingSettings(Settings):
     )
 
 
-class AssignmentSettings(Settings):
+class AssignmentSettings(TrainingSettings):
     """Assignment network and its supervised training."""
 
     # Not named in the key of a relational network, so that those made before this setting stay in use.
@@ -169,10 +252,15 @@ class AssignmentSettings(Settings):
     batch_size: Count = Field(16, description="frames per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the frames (early fusion)")
-    seed: int = Field(0, description="of weights, order and flips")
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2,
+        description="share of the training videos that this stage and reinforcement do not learn from: the "
+        "epoch that does best on them is published; 0: the last one (paper)",
+    )
+    seed: int = Field(0, description="of weights, order, flips and the videos to validate on")
 
 
-class ReinforceSettings(Settings):
+class ReinforceSettings(TrainingSettings):
     """Policy gradient on J&F of whole videos (section 3.2)."""
 
     discount: Fraction = Field(0.9, description="gamma (paper: 0.99)")
@@ -228,6 +316,23 @@ class EvaluationSettings(Settings):
     )
 
 
+class AblationSettings(Settings):
+    """Comparison of the rows of the ablation."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2),
+        min_length=1,
+        description="runs that a row is the mean of: each is added to the seeds of all trainings; 0 is the "
+        "run of metrics.csv",
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds names a run twice")
+        return self
+
+
 class Stages(Settings):
     """Settings of all stages."""
 
@@ -240,6 +345,18 @@ class Stages(Settings):
     reinforce: ReinforceSettings = ReinforceSettings()
     segment: SegmentSettings = SegmentSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    ablation: AblationSettings = AblationSettings()
+
+    def of_run(self, seed: int) -> Self:
+        """The settings of another run: `seed` is added to the seed of every stage that has one."""
+        seeds = {name: getattr(getattr(self, name), "seed", None) for name in type(self).model_fields}
+        return self.model_copy(
+            update={
+                name: getattr(self, name).model_copy(update={"seed": own + seed})
+                for name, own in seeds.items()
+                if own is not None
+            }
+        )
 
     @property
     def pairwise(self) -> AssignmentSettings:
@@ -262,13 +379,37 @@ class DatasetSettings(Settings):
     train_split: str = Field("train", description="list of the training videos; empty: none")
     val_split: str = Field("val", description="list of the videos to segment and score")
     train_on: str = Field("", description="data set whose networks are used; empty: this one's")
+    models: str = Field(
+        "",
+        description="trained networks to use instead of training: a folder, or the name of one below models; "
+        "empty: train",
+    )
+    licence: str = Field("", description="of videos and annotations; told with what is trained on them")
     peers: str = Field(
         "",
         description="folder of other methods' masks (<method>/<video>/<frame>.png), relative to data_root, "
         "for peers.csv; empty: none",
     )
-    generate: SpritesSettings | None = Field(None, description="set for generated data only")
-    stages: dict[str, Any] = Field({}, description="settings that differ for this data set")
+    train_with: tuple[str, ...] = Field(
+        (), description="data sets whose training videos this one's networks learn from too"
+    )
+    generate: Generation | None = Field(None, description="set for generated data only")
+    stages: dict[str, Any] = Field(
+        {}, description="settings that differ for this data set; one made from another starts from that one's"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_training_only(cls, values: Any) -> Any:
+        generate = values.get("generate") if isinstance(values, dict) else None
+        if generate is None or _kind_of(generate) == "sprites":
+            return values
+        return {"val_split": "", **values}
+
+    @property
+    def source(self) -> str:
+        """Name of the data set that this one is made from; empty for all others."""
+        return getattr(self.generate, "source", "")
 
 
 class Configuration(Settings):
@@ -283,20 +424,44 @@ class Configuration(Settings):
     @model_validator(mode="after")
     def _check_datasets(self) -> Self:
         for name, dataset in self.datasets.items():
+            self._check_names(name, "train_on", dataset.train_on)
+            self._check_names(name, "train_with", *dataset.train_with)
+            self._check_names(name, "generate.source", dataset.source)
+            if dataset.train_on and dataset.train_with:
+                raise ValueError(f"datasets.{name} sets both train_on and train_with: keep one of them")
+            if dataset.source and self.datasets[dataset.source].source:
+                raise ValueError(f"datasets.{name}.generate.source is made from another data set itself")
             self.stages_of(name)
-            if dataset.train_on and dataset.train_on not in self.datasets:
-                raise ValueError(f"datasets.{name}.train_on names no data set: {dataset.train_on!r}")
         return self
 
-    def stages_of(self, dataset: str) -> Stages:
-        """Settings of all stages, with what differs for a data set."""
-        differing = self.datasets[dataset].stages
-        merged = merge(self.stages.model_dump(mode="json"), differing)
-        return parse_settings(Stages, merged, f"datasets.{dataset}.stages")
+    def _check_names(self, dataset: str, key: str, *names: str) -> None:
+        for name in filter(None, names):
+            if name not in self.datasets:
+                raise ValueError(f"datasets.{dataset}.{key} names no data set: {name!r}")
+            if name == dataset or names.count(name) > 1:
+                raise ValueError(f"datasets.{dataset}.{key} names {name!r} again")
+
+    def stages_of(self, dataset: str, seed: int = 0) -> Stages:
+        """Settings of all stages, with what differs for a data set or for the one that it is made from.
+
+        `seed` is the run, one of those that the ablation compares.
+        """
+        merged = self.stages.model_dump(mode="json")
+        for name in filter(None, (self.datasets[dataset].source, dataset)):
+            merged = merge(merged, self.datasets[name].stages)
+        return parse_settings(Stages, merged, f"datasets.{dataset}.stages").of_run(seed)
 
     def trainer_of(self, dataset: str) -> str:
         """Name of the data set that a data set's networks are trained on."""
         return self.datasets[dataset].train_on or dataset
+
+    def models_of(self, dataset: str) -> str:
+        """Trained networks that a data set is segmented with; empty where they are trained."""
+        return self.datasets[dataset].models or self.datasets[self.trainer_of(dataset)].models
+
+    def training_sets(self, trainer: str) -> tuple[str, ...]:
+        """Names of the data sets whose training videos the networks of one learn from, itself first."""
+        return trainer, *self.datasets[trainer].train_with
 
 
 def merge(base: dict[str, Any], differing: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Data sets: layouts on disk read as `Video`, and the embedded `sprites`."""
+"""Data sets: layouts on disk read as `Video`, and those that alba makes."""
 
 from alba.datasets.fbms import RegionTruth
+from alba.datasets.generated import read_origins
 from alba.datasets.layouts import list_videos, open_video
 from alba.datasets.video import Video, read_frame
 from alba.datasets.youtube_vos import AnnotatedObject, ObjectTruth
@@ -13,4 +14,5 @@ __all__ = [
     "list_videos",
     "open_video",
     "read_frame",
+    "read_origins",
 ]

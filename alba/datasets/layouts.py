@@ -32,8 +32,6 @@ def list_videos(dataset: DatasetSettings, split: str) -> list[str]:
     DatasetError
         The root or the list is missing or empty.
     """
-    if dataset.generate is not None:
-        return dataset.generate.video_names(split)
     root = Path(dataset.root)
     if not root.is_dir():
         raise DatasetError(

@@ -3,23 +3,19 @@
 It is drawn from a seed, in the layout of DAVIS 2017, with exact flow beside the pictures.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from alba.config import REVISIONS, SpritesSettings
+from alba.datasets.generated import GeneratedFolder
 from alba.datasets.sprite_draw import PLOTS, draw_scene
 from alba.datasets.sprite_render import Picture, exact_flow, render
 from alba.datasets.sprite_scene import Scene
-from alba.masks import write_label_map
 from alba.progress import progress
 from alba.store import FLOW, StoreWriter, make_ready, publish_folder
 from alba.store.schema import FLOW_STEP
-
-JPEG_QUALITY = 95
 
 _SPLITS = ("train", "val")
 _NOISE = 0.012
@@ -47,6 +43,7 @@ def write_sprites(settings: SpritesSettings, output: Path) -> None:
         The image is too narrow for the sprites, far below 4/3 of its height.
     """
     with publish_folder(output) as root:
+        folder = GeneratedFolder(root)
         videos = [
             (split, index, name)
             for split in _SPLITS
@@ -56,23 +53,17 @@ def write_sprites(settings: SpritesSettings, output: Path) -> None:
             rng = np.random.default_rng([settings.seed, _SPLITS.index(split), index])
             size = settings.height, settings.width
             scene = draw_scene(rng, size, settings.num_frames, PLOTS[index % 2])
-            _write_video(root, name, scene, settings, rng)
-        lists = root / "ImageSets" / "2017"
-        lists.mkdir(parents=True)
+            _write_video(folder, name, scene, settings, rng)
         for split in _SPLITS:
-            (lists / f"{split}.txt").write_text("".join(f"{n}\n" for n in settings.video_names(split)))
-        digest = _digest(root)
+            folder.add_list(split, settings.video_names(split))
+        digest = folder.digest()
     make_ready(output, {"num_videos": len(videos), "digest": digest})
 
 
 def _write_video(
-    root: Path, name: str, scene: Scene, settings: SpritesSettings, rng: np.random.Generator
+    folder: GeneratedFolder, name: str, scene: Scene, settings: SpritesSettings, rng: np.random.Generator
 ) -> None:
-    frames = root / "JPEGImages" / "480p" / name
-    annotations = root / "Annotations_unsupervised" / "480p" / name
-    frames.mkdir(parents=True)
-    annotations.mkdir(parents=True)
-    flow_path = root / "Flow" / "480p" / f"{name}.zarr"
+    flow_path = folder.root / "Flow" / "480p" / f"{name}.zarr"
     provenance = {
         "stage": "sprites",
         "revision": REVISIONS["sprites"],
@@ -82,9 +73,8 @@ def _write_video(
     with StoreWriter(flow_path, FLOW, scene.size, provenance) as store:
         for t in range(settings.num_frames):
             picture = render(scene, t)
-            exposed = Image.fromarray(_expose(picture.colour, scene.light.at(t), rng))
-            exposed.save(frames / f"{t:05d}.jpg", quality=JPEG_QUALITY)
-            write_label_map(annotations / f"{t:05d}.png", scene.object_ids[picture.layer])
+            exposed = _expose(picture.colour, scene.light.at(t), rng)
+            folder.add_frame(name, t, exposed, scene.object_ids[picture.layer])
             forward, backward = _stored_flow(scene, picture, t, settings.num_frames)
             store.append("forward", forward[None])
             store.append("backward", backward[None])
@@ -109,12 +99,3 @@ def _stored_flow(
     forward = to(t + 1) if t + 1 < num_frames else -to(t - 1)
     backward = to(t - 1) if t > 0 else -forward
     return forward, backward
-
-
-def _digest(root: Path) -> str:
-    """SHA-256 of the names and contents of all files of a folder."""
-    whole = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        whole.update(path.relative_to(root).as_posix().encode() + b"\0")
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest()

@@ -72,7 +72,11 @@ class RelationObserver:
         padded = []
         for (rows, _), here in zip(observations, kept, strict=True):
             missing = num_live + extra - rows.shape[1]
-            slots, none = rows[here].tensor_split([rows.shape[1] - extra], dim=1)
+            chosen = rows[here]
+            if not missing:
+                padded.append(chosen)
+                continue
+            slots, none = chosen.tensor_split([rows.shape[1] - extra], dim=1)
             padded.append(torch.cat([functional.pad(slots, (0, 0, 0, missing)), none], dim=1))
         own = [own[here] for (_, own), here in zip(observations, kept, strict=True)]
         return torch.cat(padded), torch.cat(own)
@@ -191,7 +195,8 @@ class PictureObserver:
             torch.cat(proposal_of),
             torch.cat([observation[3] for observation in observations]),
             torch.cat(frame_of),
-            torch.cat(list(banks.values())),
+            # The same object where there is one, so that later joins still know it.
+            torch.cat(list(banks.values())) if len(banks) > 1 else observations[0][-1],
         )
 
     def mirror(self, observation: Observation) -> Observation:

@@ -115,7 +115,7 @@ def roll_out(
     num_slots: int,
     *,
     num_rollouts: int = 1,
-    generator: torch.Generator | None = None,
+    chance: Sequence[Tensor] | None = None,
     teacher: Sequence[Sequence[NDArray[np.integer]]] | None = None,
     keep_steps: bool = False,
     device: torch.device | None = None,
@@ -132,8 +132,8 @@ def roll_out(
         K.
     num_rollouts : int
         Episodes per video.
-    generator : torch.Generator, optional
-        Decisions are drawn with it; without one, the most probable slot is taken.
+    chance : per frame (N_t or more, B) float32, optional
+        Of `draw_chance`, by which decisions are drawn; without it, the most probable slot is taken.
     teacher : per video and frame (N_t,) integer, optional
         Slots to take instead, 1..K; 0 for none. Where there is no "none" action, such a decision
         paints nothing and is no step.
@@ -164,7 +164,7 @@ def roll_out(
                 log_probs = slot_log_probs(
                     network(*observation, num_live), state.num_used, num_slots, observer.none_action
                 )
-                choice = _choose(log_probs, generator)
+                choice = _choose(log_probs, None if chance is None else chance[t][i].to(device))
                 log_prob = log_probs.gather(1, choice[:, None])[:, 0]
                 slots = torch.where(choice < num_live, choice + 1, 0)
             if keep_steps:
@@ -179,12 +179,31 @@ def roll_out(
     return episodes
 
 
-def _choose(log_probs: Tensor, generator: torch.Generator | None) -> Tensor:
-    if generator is None:
+def draw_chance(
+    videos: Sequence[GroupingVideo], num_rollouts: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Random numbers for all decisions of episodes; a decision's do not depend on where it is taken.
+
+    Returns
+    -------
+    per frame (N_t, B) float32 in [0, 1)
+        N_t is the largest number of proposals of any of the videos.
+    """
+    shape = len(videos) * num_rollouts, 1
+    chance = []
+    for t in range(max(len(video) for video in videos)):
+        frames = [video.frames[t] for video in videos if t < len(video)]
+        num_proposals = max(1, *(len(frame.membership) for frame in frames))
+        draws = [torch.rand(shape, generator=generator)[:, 0] for _ in range(num_proposals)]
+        chance.append(torch.stack(draws))
+    return chance
+
+
+def _choose(log_probs: Tensor, uniform: Tensor | None) -> Tensor:
+    if uniform is None:
         return log_probs.argmax(dim=1)
-    uniform = torch.rand(len(log_probs), 1, generator=generator).to(log_probs.device)
     cumulative = log_probs.exp().cumsum(dim=1)
-    chosen = (cumulative < uniform * cumulative[:, -1:]).sum(dim=1)
+    chosen = (cumulative < uniform[:, None] * cumulative[:, -1:]).sum(dim=1)
     return chosen.clamp_max(log_probs.shape[1] - 1)
 
 

@@ -1,11 +1,13 @@
 """What a segmentation is made from, and the decisions that make it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alba.config import NETWORKS_OF_ROW, network_of
 from alba.errors import ConfigError
 
 
@@ -41,6 +43,17 @@ class Sources:
         if path is None:
             raise ConfigError(f"row {row} needs --{name}", "name its store or checkpoint")
         return path
+
+    def with_model(self, model: Path, row: str) -> Self:
+        """The same stores with the networks that a row takes from a model folder.
+
+        Raises
+        ------
+        ConfigError
+            The model lacks one of them.
+        """
+        stages = NETWORKS_OF_ROW.get(row, {})
+        return replace(self, **{name: network_of(model, stage) for name, stage in stages.items()})
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from alba.config import GroupingSettings
 from alba.datasets import Video
 from alba.grouping import roll_out
 from alba.inference.decisions import Decisions, Sources, naive_slots
-from alba.training.checkpoint import check_features, load_assignment, load_selection
+from alba.training.checkpoint import load_assignment, load_selection
+from alba.training.compatibility import check_features, check_networks
 from alba.training.loading import load_grouping_video, load_selection_video
 from alba.training.selection import select
 
@@ -21,7 +22,11 @@ def decide_with_networks(video: Video, row: str, grouping: GroupingSettings, sou
     pixels = load_selection_video(video, sources.proposals, flow, None, selection.settings.working_height)
     check_features(folder, selection.num_features, pixels.features.shape[1])
     outputs = select(selection, pixels)
-    assignment = None if row == "selection" else load_assignment(sources.require("assignment", row))
+    assignment = None
+    if row != "selection":
+        assignment_folder = sources.require("assignment", row)
+        assignment = load_assignment(assignment_folder)
+        check_networks(folder, selection, assignment_folder, assignment)
     grouped, order = load_grouping_video(
         video,
         sources.proposals,

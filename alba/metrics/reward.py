@@ -42,6 +42,7 @@ class TruthBoundaries:
                 f"the ground truth holds id {num_objects}", f"ids are 0..{MAX_OBJECTS} and {VOID} (void)"
             )
         self.num_objects = num_objects
+        self.device = truth.device
         self.radius = boundary_radius(*truth.shape[-2:])
         labels = truth.int().masked_fill(truth > num_objects, 0)
         # Void is a class of its own in the joint histogram, whose row is then dropped.

@@ -65,7 +65,9 @@ class PairwiseNetwork(nn.Module):
 
     @staticmethod
     def loss(logits: Tensor, choice: Tensor, num_used: Tensor) -> Tensor:
-        """Log loss of "same object" over all used slots, which are another's but for the one that was joined.
+        """Log loss of "same object" over used slots, which are another's but for the one that was joined.
+
+        The mean over the slots of a decision, summed over decisions.
 
         Parameters
         ----------
@@ -77,5 +79,6 @@ class PairwiseNetwork(nn.Module):
         slots = torch.arange(logits.shape[1], device=logits.device)
         used = slots < num_used[:, None]
         same = (slots == choice[:, None]).to(logits.dtype)
-        total = functional.binary_cross_entropy_with_logits(logits[used], same[used], reduction="sum")
-        return total / used.sum().clamp_min(1)
+        losses = torch.zeros_like(logits)
+        losses[used] = functional.binary_cross_entropy_with_logits(logits[used], same[used], reduction="none")
+        return (losses.sum(1) / used.sum(1).clamp_min(1)).sum()

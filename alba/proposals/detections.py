@@ -61,7 +61,7 @@ class Segmenter(ABC):
         """Frames that fit into the device's memory at once."""
         return self._runner.batch_size
 
-    def begin_video(self) -> None:  # noqa: B027  # networks need not change it
+    def begin_video(self, name: str) -> None:  # noqa: B027  # networks need not change it
         """Nothing is kept from frame to frame."""
 
     def propose(

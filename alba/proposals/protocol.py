@@ -54,7 +54,7 @@ class ProposalBackend(Protocol):
         """Plain values for the store: backend, options, package, weights (file and sha256, or None)."""
         ...
 
-    def begin_video(self) -> None:
+    def begin_video(self, name: str) -> None:
         """Frames of another video follow, in order: forget what was seen."""
         ...
 

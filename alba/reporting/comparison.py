@@ -1,48 +1,19 @@
-"""Tables and pictures that compare: the rows of the ablation (Table 1); one's own result with peers'."""
+"""Tables and bar charts of metrics; one's own result beside those of other methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from alba.errors import EvaluationError
-
-TITLES = {
-    "proposals": "proposals, naive",
-    "selection": "+ selection",
-    "pairwise": "+ pairwise assignment",
-    "relational": "+ relational assignment",
-    "reinforced": "+ RL",
-    "oracle": "oracle",
-}
 
 OWN = "alba"
 """What one's own result is called among the methods."""
 
-_STRONG, _PALE = "#3566a8", "#b0b7c3"
-
-
-def compare_rows(metrics: Mapping[str, Path], output: Path, figure: Path) -> None:
-    """Put the metrics of all rows of the ablation below each other.
-
-    Parameters
-    ----------
-    metrics : mapping of str to Path
-        `metrics.csv` of each of `alba.config.ROWS`.
-    output : Path
-        CSV: column `row`, then the columns of the metrics.
-    figure : Path
-        PNG: the first figure of each row as bars.
-
-    Raises
-    ------
-    EvaluationError
-        A metrics file is missing.
-    """
-    table = _read(metrics, "row")
-    _write(table, output)
-    titles = [TITLES.get(row, row) for row in table["row"]]
-    _draw(table, titles, [_PALE if row == "oracle" else _STRONG for row in table["row"]], figure)
+STRONG, PALE = "#3566a8", "#b0b7c3"
 
 
 def compare_methods(metrics: Mapping[str, Path], output: Path, figure: Path) -> None:
@@ -62,16 +33,25 @@ def compare_methods(metrics: Mapping[str, Path], output: Path, figure: Path) -> 
     EvaluationError
         A metrics file is missing.
     """
-    table = _read(metrics, "method")
+    table = read_metrics(list(metrics.items()), "method")
     table = table.sort_values(table.columns[1], ascending=False, kind="stable", ignore_index=True)
-    _write(table, output)
-    colours = [_STRONG if method == OWN else _PALE for method in table["method"]]
-    _draw(table, table["method"].tolist(), colours, figure)
+    write_table(table, output)
+    colours = [STRONG if method == OWN else PALE for method in table["method"]]
+    headline = table.columns[1]
+    canvas, _ = bar_chart(table["method"].tolist(), 100 * table[headline].to_numpy(), colours, headline)
+    save_chart(canvas, figure)
 
 
-def _read(metrics: Mapping[str, Path], column: str) -> pd.DataFrame:
+def read_metrics(metrics: Sequence[tuple[str, Path]], column: str) -> pd.DataFrame:
+    """Read `metrics.csv` of each name into one table whose first column holds the names.
+
+    Raises
+    ------
+    EvaluationError
+        A file is missing.
+    """
     lines = []
-    for name, path in metrics.items():
+    for name, path in metrics:
         if not path.is_file():
             raise EvaluationError(f"{path} is missing", f"evaluate this {column} first")
         lines.append(pd.read_csv(path).assign(**{column: name}))
@@ -79,25 +59,62 @@ def _read(metrics: Mapping[str, Path], column: str) -> pd.DataFrame:
     return table[[column, *(other for other in table.columns if other != column)]]
 
 
-def _write(table: pd.DataFrame, output: Path) -> None:
+def write_table(table: pd.DataFrame, output: Path) -> None:
+    """Write a table as CSV."""
     output.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(output, index=False)
 
 
-def _draw(table: pd.DataFrame, titles: Sequence[str], colours: Sequence[str], figure: Path) -> None:
+def bar_chart(
+    titles: Sequence[str],
+    values: NDArray[np.float64],
+    colours: Sequence[str],
+    headline: str,
+    widths: NDArray[np.float64] | None = None,
+) -> tuple[Any, Any]:
+    """Draw one bar per title, the first on top.
+
+    Parameters
+    ----------
+    titles : sequence of str
+    values : (n,) float64
+        Percent.
+    colours : sequence of str
+    headline : str
+        What is measured.
+    widths : (n,) float64, optional
+        Half the width of each value's interval; NaN where there is none.
+
+    Returns
+    -------
+    canvas, axes
+        Of matplotlib.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    canvas, axes = plt.subplots(figsize=(7, 1.2 + 0.4 * len(table)), layout="constrained")
-    headline = table.columns[1]
-    bars = axes.barh(titles, 100 * table[headline], color=colours)
-    axes.bar_label(bars, fmt="%.1f", padding=3)
+    half = np.full(len(values), np.nan) if widths is None else widths
+    canvas, axes = plt.subplots(figsize=(7, 1.2 + 0.4 * len(values)), layout="constrained")
+    error = None if np.isnan(half).all() else half
+    bars = axes.barh(titles, values, color=colours, xerr=error, error_kw={"capsize": 4, "lw": 1.2})
+    labels = [
+        f"{value:.1f}" if np.isnan(width) else f"{value:.1f} ± {width:.1f}"
+        for value, width in zip(values, half, strict=True)
+    ]
+    axes.bar_label(bars, labels, padding=4)
     axes.invert_yaxis()
     axes.set_xlabel(f"{headline.replace('-', ' ')}, %")
     axes.set_xlim(0, 100)
     axes.spines[["top", "right"]].set_visible(False)
+    return canvas, axes
+
+
+def save_chart(canvas: Any, figure: Path) -> None:
+    """Write a chart as PNG."""
+    from matplotlib import pyplot as plt
+
     figure.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(figure, dpi=150)
     plt.close(canvas)

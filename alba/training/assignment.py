@@ -1,16 +1,19 @@
 """Supervised training of the assignment network on the oracle's decisions (section 3.2)."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import CheckpointError, TrainingError
-from alba.grouping import GroupingVideo, Step, join_steps, roll_out, slot_log_probs
+from alba.grouping import GroupingVideo, Observation, Observer, Step, roll_out, slot_log_probs
 from alba.masks import VOID
 from alba.networks import PairwiseNetwork
 from alba.oracle import join_greedily
@@ -20,19 +23,26 @@ from alba.training.checkpoint import (
     Assignment,
     Selection,
     build_assignment,
-    check_features,
+    checkpoint_digest,
     describe_assignment,
     load_held_out,
     load_selection,
-    save_checkpoint,
 )
+from alba.training.compatibility import check_features
 from alba.training.corpus import Corpus, store_of
+from alba.training.hardware import Hardware, use_hardware
+from alba.training.holdout import choose_validation
 from alba.training.left_out import report_left_out
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
+from alba.training.run import Run, progress_folder
 from alba.training.selection import select
+from alba.training.supervised import Tally, descend, mean
 
 VIDEOS_SIDE_BY_SIDE = 8
 """Videos whose episodes are rolled out together."""
+
+JUDGED_TOGETHER = 512
+"""Decisions in videos that are left out, in one batch."""
 
 
 def train_assignment(
@@ -47,24 +57,63 @@ def train_assignment(
     Raises
     ------
     TrainingError
-        The oracle joins no proposal of any training video.
+        The oracle joins no proposal of any training video, or loss or gradient is not finite.
     """
-    selection = load_selection(selection_folder)
-    torch.manual_seed(settings.seed)
-    assignment = build_assignment(settings, grouping, selection.num_features)
-    videos = load_training_videos(corpus, selection, selection_folder, assignment)
-    steps = _teach(videos, assignment, corpus.label_settings().join_min_precision)
-    if not any(bool(step.active.any()) for step in steps):
-        raise TrainingError(
-            "the oracle joins no selected proposal of any training video",
-            "lower selection.threshold or labels.join_min_precision",
+    with use_hardware(settings) as hardware:
+        selection = load_selection(selection_folder)
+        torch.manual_seed(settings.seed)
+        assignment = replace(
+            build_assignment(settings, grouping, selection.num_features),
+            validation=tuple(_choose_validation(corpus, settings)),
+            selection=selection.settings,
         )
-    _standardize(assignment, steps)
-    log = _fit(assignment, steps)
-    stage = "pairwise" if settings.network == "pairwise" else "assignment"
-    provenance = {"revision": REVISIONS[stage], "labels": corpus.digest()}
-    save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
-    report_left_out(videos, assignment.grouping.num_slots)
+        videos = load_training_videos(corpus, selection, selection_folder, assignment)
+        learnt, left_out = split_videos(videos, assignment)
+        min_precision = corpus.label_settings().join_min_precision
+        lessons = _teach(learnt, assignment, min_precision, hardware)
+        if not lessons:
+            raise TrainingError(
+                "the oracle joins no selected proposal of any training video",
+                "lower selection.threshold or labels.join_min_precision",
+            )
+        judged = _teach(left_out, assignment, min_precision, hardware)
+        _standardize(assignment, lessons)
+        assignment.network.to(hardware.device)
+        revision = REVISIONS["pairwise" if settings.network == "pairwise" else "assignment"]
+        run = Run(
+            progress_folder(output),
+            {
+                "revision": revision,
+                "settings": settings.model_dump(mode="json", exclude={"device"}),
+                "grouping": grouping.model_dump(mode="json"),
+                "inputs": corpus.inputs_digest(),
+                "selection": checkpoint_digest(selection_folder),
+            },
+            describe_assignment(assignment, {"revision": revision, "labels": corpus.digest()}),
+            assignment.network,
+            torch.optim.Adam(assignment.network.parameters(), settings.learning_rate),
+            [np.random.default_rng(settings.seed)],
+            hardware,
+        )
+        _fit(assignment, lessons, judged, run)
+        run.publish(output)
+        report_left_out(videos, assignment.grouping.num_slots)
+
+
+def _choose_validation(corpus: Corpus, settings: AssignmentSettings) -> list[str]:
+    """Videos to leave out, with all that was made from them."""
+    origin_of = {video.name: origin for video, origin in zip(corpus.videos, corpus.origins, strict=True)}
+    chosen = choose_validation([*origin_of], settings.validation_share, settings.seed)
+    origins = {origin_of[name] for name in chosen}
+    return [name for name, origin in origin_of.items() if origin in origins]
+
+
+def split_videos(
+    videos: Sequence[GroupingVideo], assignment: Assignment
+) -> tuple[list[GroupingVideo], list[GroupingVideo]]:
+    """Videos to learn from, and those to validate on."""
+    left_out = [video for video in videos if video.name in assignment.validation]
+    return [video for video in videos if video.name not in assignment.validation], left_out
 
 
 def load_training_videos(
@@ -133,56 +182,145 @@ def oracle_slots(video: GroupingVideo, min_precision: float, num_slots: int) -> 
     return decisions
 
 
-def _teach(videos: Sequence[GroupingVideo], assignment: Assignment, min_precision: float) -> list[Step]:
+@dataclass(frozen=True)
+class Lesson:
+    """What the oracle decides on one proposal of each of some videos.
+
+    Parameters
+    ----------
+    observation : tuple of Tensor
+        What the network sees; n decisions along the first axis.
+    choice : (n,) int64
+        Index into the logits; -1 for none.
+    num_used : (n,) int64
+        Slots in use when the decision is taken.
+    num_live : int
+        Slots that the observation speaks of.
+    """
+
+    observation: Observation
+    choice: Tensor
+    num_used: Tensor
+    num_live: int
+
+    @classmethod
+    def of(cls, step: Step, observer: Observer) -> "Lesson":
+        """The decisions that are taken in a step."""
+        here = step.active.nonzero()[:, 0]
+        choice = step.choice[here]
+        observation = observer.join([step.observation], [here], step.num_live)
+        return cls(observation, choice.where(choice < step.num_live, -1), step.num_used[here], step.num_live)
+
+    def __len__(self) -> int:
+        return len(self.choice)
+
+
+def _teach(
+    videos: Sequence[GroupingVideo], assignment: Assignment, min_precision: float, hardware: Hardware
+) -> list[Lesson]:
     """All decisions of the oracle, with what the network would have seen."""
     num_slots = assignment.grouping.num_slots
-    steps: list[Step] = []
+    lessons: list[Lesson] = []
     for start in progress(range(0, len(videos), VIDEOS_SIDE_BY_SIDE), "teach", unit="batch"):
         group = videos[start : start + VIDEOS_SIDE_BY_SIDE]
         teacher = [oracle_slots(video, min_precision, num_slots) for video in group]
-        steps += roll_out(group, assignment.observer, None, num_slots, teacher=teacher, keep_steps=True).steps
-    return steps
+        episodes = roll_out(
+            group,
+            assignment.observer,
+            None,
+            num_slots,
+            teacher=teacher,
+            keep_steps=True,
+            device=hardware.device,
+        )
+        lessons += [
+            Lesson.of(step, assignment.observer) for step in episodes.steps if bool(step.active.any())
+        ]
+    return lessons
 
 
-def _standardize(assignment: Assignment, steps: Sequence[Step]) -> None:
+def _standardize(assignment: Assignment, lessons: Sequence[Lesson]) -> None:
     """Fit the network's input scale to what its decisions look at."""
-    network, join = assignment.network, assignment.observer.join
-    joined = (join([step.observation], [step.active.nonzero()[:, 0]], step.num_live) for step in steps)
-    seen = [network.inputs(*observation) for observation in joined]  # type: ignore[operator]
+    network = assignment.network
+    seen = [network.inputs(*lesson.observation) for lesson in lessons]  # type: ignore[operator]
     network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
-def _fit(assignment: Assignment, steps: Sequence[Step]) -> list[dict[str, float]]:
-    settings, grouping, observer = assignment.settings, assignment.grouping, assignment.observer
-    network = assignment.network
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    generator = np.random.default_rng(settings.seed)
-    num_active = np.array([int(step.active.sum()) for step in steps])
-    used = np.flatnonzero(num_active)
-    log = []
-    for epoch in progress(range(settings.epochs), "train assignment", unit="epoch"):
-        losses, right, count = 0.0, 0, 0
-        for batch in _split(generator.permutation(used), num_active, settings.batch_size):
-            observation, choice, num_used, _, num_live = join_steps([steps[j] for j in batch], observer)
-            if settings.flip and generator.random() < 0.5:
-                observation = observer.mirror(observation)
-            logits = network(*observation, num_live)
-            log_probs = slot_log_probs(logits, num_used, grouping.num_slots, observer.none_action)
-            if isinstance(network, PairwiseNetwork):
-                loss = network.loss(logits, choice, num_used)
-            else:
-                loss = functional.nll_loss(log_probs, choice)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses += loss.item() * len(choice)
-            right += int((log_probs.argmax(1) == choice).sum())
-            count += len(choice)
-        log.append({"epoch": epoch + 1, "loss": losses / count, "accuracy": right / count})
-    return log
+def _fit(assignment: Assignment, lessons: Sequence[Lesson], judged: Sequence[Lesson], run: Run) -> None:
+    """Train, and judge every epoch on the decisions in videos that are left out."""
+    settings, hardware = assignment.settings, run.hardware
+    (generator,) = run.generators
+    assert isinstance(generator, np.random.Generator)
+    for epoch in run.epochs(settings.epochs, "train assignment"):
+        start = time.perf_counter()
+        learnt, validated, norms = Tally(hardware), Tally(hardware), []
+        for joined, count in read_batches(draw_batches(lessons, settings, generator), assignment, hardware):
+            loss, right = _losses(assignment, joined, hardware)
+            norms.append(descend(run, assignment.network, loss, right, count, learnt))
+        speed = learnt.count / (time.perf_counter() - start)
+        _judge(assignment, judged, hardware, validated)
+        row = {**learnt.row("train"), **validated.row("validation"), "grad_norm": mean(norms)}
+        score = -row["loss/validation"] if validated.count else None
+        run.end_epoch(epoch, {**row, "decisions_per_second": speed}, score)
 
 
-def _split(order: NDArray[np.intp], num_active: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:
-    """Cut a list of steps where about `batch_size` decisions have come together."""
-    batch_of = np.cumsum(num_active[order]) // batch_size
-    return np.split(order, np.flatnonzero(np.diff(batch_of)) + 1)
+Joined = tuple[Observation, Tensor, Tensor, int]
+"""Observation, choices, slots in use, and slots that the observation speaks of."""
+
+
+def draw_batches(
+    lessons: Sequence[Lesson], settings: AssignmentSettings, generator: np.random.Generator
+) -> Iterator[tuple[list[Lesson], bool]]:
+    """Lessons in random order, about `batch_size` decisions together, and whether they are mirrored."""
+    sizes = np.array([len(lesson) for lesson in lessons], int)
+    for batch in _split(generator.permutation(len(lessons)), sizes, settings.batch_size):
+        yield [lessons[j] for j in batch], settings.flip and generator.random() < 0.5
+
+
+def read_batches(
+    batches: Iterable[tuple[list[Lesson], bool]], assignment: Assignment, hardware: Hardware
+) -> Iterator[tuple[Joined, int]]:
+    """What falls to this process of each batch; the number of decisions of the whole batch."""
+    observer = assignment.observer
+    for lessons, mirrored in batches:
+        num_live = max(lesson.num_live for lesson in lessons)
+        every = [torch.arange(len(lesson), device=lesson.choice.device) for lesson in lessons]
+        observation = observer.join([lesson.observation for lesson in lessons], every, num_live)
+        choice = torch.cat([lesson.choice for lesson in lessons])
+        num_used = torch.cat([lesson.num_used for lesson in lessons])
+        if mirrored:
+            observation = observer.mirror(observation)
+        target = choice.where(choice >= 0, num_live)
+        if hardware.size > 1:
+            rows = torch.arange(len(choice), device=choice.device)
+            target, num_used, rows = hardware.share_rows(target, num_used, rows)
+            observation = observer.join([observation], [rows], num_live)
+        yield (observation, target, num_used, num_live), len(choice)
+
+
+def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple[Tensor, Tensor]:
+    """Sum of the losses of decisions, and number of right ones."""
+    observation, choice, num_used, num_live = joined
+    logits = hardware.run(assignment.network)(*observation, num_live)
+    num_slots, none_action = assignment.grouping.num_slots, assignment.observer.none_action
+    log_probs = slot_log_probs(logits, num_used, num_slots, none_action)
+    if isinstance(assignment.network, PairwiseNetwork):
+        loss = assignment.network.loss(logits, choice, num_used)
+    else:
+        loss = functional.nll_loss(log_probs, choice, reduction="sum")
+    return loss, (log_probs.argmax(1) == choice).sum()
+
+
+@torch.no_grad()
+def _judge(assignment: Assignment, lessons: Sequence[Lesson], hardware: Hardware, tally: Tally) -> None:
+    fixed = assignment.settings.model_copy(update={"batch_size": JUDGED_TOGETHER, "flip": False})
+    batches = draw_batches(lessons, fixed, np.random.default_rng(fixed.seed))
+    for joined, count in read_batches(batches, assignment, hardware):
+        loss, right = _losses(assignment, joined, hardware)
+        tally.add(loss, right, count)
+
+
+def _split(order: NDArray[np.intp], sizes: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:
+    """Cut a list of lessons where about `batch_size` decisions have come together."""
+    batch_of = np.cumsum(sizes[order]) // batch_size
+    return np.split(order, np.flatnonzero(np.diff(batch_of)) + 1) if len(order) else []

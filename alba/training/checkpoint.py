@@ -1,8 +1,9 @@
-"""Checkpoints: a folder with `network.safetensors`, `network.json` and `log.csv`."""
+"""Checkpoints: a folder with `network.safetensors`, `network.json`, `log.csv` and `tensorboard/`."""
 
+import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,8 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from alba import __version__
-from alba.config import AssignmentSettings, GroupingSettings, SelectionSettings, parse_settings
-from alba.errors import CheckpointError
+from alba.config import (
+    REVISIONS,
+    AssignmentSettings,
+    GroupingSettings,
+    SelectionSettings,
+    parse_settings,
+)
+from alba.errors import CheckpointError, first_line
 from alba.grouping import (
     NUM_PAIR_SCALARS,
     NUM_RELATIONS,
@@ -27,6 +34,7 @@ from alba.grouping import (
 )
 from alba.networks import EarlyRelation, LateRelation, PairwiseNetwork, SelectionNetwork
 from alba.store import make_ready, publish_folder
+from alba.training.scalars import Row, write_scalars
 
 NUM_KNOWN = 2
 """Confidence and selection output, which stand behind f in what the assignment network knows."""
@@ -50,6 +58,10 @@ class Assignment:
     settings: AssignmentSettings
     grouping: GroupingSettings
     num_features: int
+    validation: tuple[str, ...] = ()
+    """Names of the training videos that it has not learned from."""
+    selection: SelectionSettings | None = None
+    """Settings of the selection network that it was trained with; checkpoints of old do not name them."""
 
     @property
     def picture_size(self) -> int | None:
@@ -79,11 +91,37 @@ def build_assignment(
     return Assignment(network, RelationObserver(none_action), settings, grouping, num_features)
 
 
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's parameters on the CPU."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def write_checkpoint(
+    folder: Path, network: nn.Module, description: Mapping[str, Any], log: Sequence[Row]
+) -> None:
+    """Write the files that make a folder a checkpoint.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    network : nn.Module
+    description : mapping
+        Plain values: kind, settings, num_features, provenance.
+    log : sequence of Row
+        One per epoch.
+    """
+    text = json.dumps({**description, "package_version": __version__}, indent=1, sort_keys=True)
+    save_file(tensors_of(network), folder / "network.safetensors")
+    (folder / "network.json").write_text(text + "\n")
+    pd.DataFrame(list(log)).to_csv(folder / "log.csv", index=False)
+
+
 def save_checkpoint(
     folder: Path,
     network: nn.Module,
     description: Mapping[str, Any],
-    log: list[dict[str, float]],
+    log: Sequence[Row],
     tensors: Mapping[str, Mapping[str, Tensor]] = MappingProxyType({}),
 ) -> None:
     """Publish a checkpoint folder.
@@ -93,22 +131,16 @@ def save_checkpoint(
     folder : Path
     network : nn.Module
     description : mapping
-        Plain values: kind, settings, num_features, provenance.
-    log : list of dict
-        One row per epoch.
+        As for `write_checkpoint`.
+    log : sequence of Row
     tensors : mapping of str to mapping of str to Tensor
         More files, ``<name>.safetensors``.
     """
-    text = json.dumps({**description, "package_version": __version__}, indent=1, sort_keys=True)
     with publish_folder(folder) as partial:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
-            partial / "network.safetensors",
-        )
+        write_checkpoint(partial, network, description, log)
         for name, content in tensors.items():
             save_file(dict(content), partial / f"{name}.safetensors")
-        (partial / "network.json").write_text(text + "\n")
-        pd.DataFrame(log).to_csv(partial / "log.csv", index=False)
+        write_scalars(partial / "tensorboard", log)
     make_ready(folder, {"kind": description["kind"], "provenance": description["provenance"]})
 
 
@@ -164,7 +196,22 @@ def load_assignment(folder: Path) -> Assignment:
         description["num_features"],
     )
     _load_weights(folder, assignment.network)
-    return assignment
+    selection = description.get("selection")
+    return replace(
+        assignment,
+        validation=tuple(description.get("validation", ())),
+        selection=selection and parse_settings(SelectionSettings, selection, str(folder)),
+    )
+
+
+def describe_selection(selection: Selection, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_checkpoint` keeps beside the weights of a selection network."""
+    return {
+        "kind": "selection",
+        "settings": selection.settings.model_dump(mode="json"),
+        "num_features": selection.num_features,
+        "provenance": {"revision": REVISIONS["selection"], **provenance},
+    }
 
 
 def describe_assignment(assignment: Assignment, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,32 +221,50 @@ def describe_assignment(assignment: Assignment, provenance: Mapping[str, Any]) -
         "settings": assignment.settings.model_dump(mode="json"),
         "grouping": assignment.grouping.model_dump(mode="json"),
         "num_features": assignment.num_features,
+        "validation": list(assignment.validation),
+        "selection": assignment.selection and assignment.selection.model_dump(mode="json"),
         "provenance": dict(provenance),
     }
 
 
-def check_features(folder: Path, expected: int, found: int) -> None:
-    """Raise `CheckpointError` unless the proposals have as many features as the network was made for."""
-    if expected != found:
-        raise CheckpointError(
-            f"{folder} was trained on proposals with {expected} features, these have {found}",
-            "use proposals of the backend that it was trained on, or train again",
-        )
+def checkpoint_digest(folder: Path) -> str:
+    """Hash of the networks and outputs that a checkpoint holds."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        whole.update(path.name.encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def _describe(folder: Path, kind: str) -> dict[str, Any]:
+    description = read_description(folder)
+    if description["kind"] != kind:
+        raise CheckpointError(
+            f"{folder} holds a {description['kind']} network, not a {kind} network",
+            "name another checkpoint",
+        )
+    return description
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a checkpoint keeps beside the weights.
+
+    Raises
+    ------
+    CheckpointError
+        It is missing or damaged.
+    """
     path = folder / "network.json"
     try:
         description: dict[str, Any] = json.loads(path.read_text())
+        missing = {"kind", "settings", "num_features"} - description.keys()
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing", "train the network first") from None
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} cannot be parsed ({error})", "train the network again") from None
-    if description.get("kind") != kind:
-        raise CheckpointError(
-            f"{folder} holds a {description.get('kind')} network, not a {kind} network",
-            "name another checkpoint",
-        )
+    except (OSError, ValueError, AttributeError) as error:
+        reason = first_line(error)
+        raise CheckpointError(f"{path} cannot be parsed ({reason})", "train the network again") from None
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}", "train the network again")
     return description
 
 
@@ -207,7 +272,11 @@ def _load_weights(folder: Path, network: nn.Module) -> None:
     path = folder / "network.safetensors"
     try:
         network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not fit ({reason})", "train the network again") from None
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)})", "train the network again") from None
+    except RuntimeError as error:  # its first line names the class alone
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path} does not fit the settings in network.json ({reason})", "train the network again"
+        ) from None
     network.eval()

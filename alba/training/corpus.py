@@ -1,13 +1,18 @@
-"""The training videos of a data set and their stores."""
+"""The training videos of one or more data sets and their stores."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import alba.store
 from alba.config import DatasetSettings, LabelSettings
-from alba.datasets import Video, list_videos, open_video
+from alba.datasets import Video, list_videos, open_video, read_origins
 from alba.errors import TrainingError
+
+Stores: TypeAlias = Path | Mapping[str, Path]
+"""Folder that holds one store per video, or such a folder for each name of a video."""
 
 
 @dataclass(frozen=True)
@@ -17,14 +22,17 @@ class Corpus:
     Parameters
     ----------
     videos : list of Video
-    proposals, flow, labels : Path
-        Folders that hold one store per video.
+    proposals, flow, labels : Stores
+    origins : sequence of int
+        For each video a number that it shares with those that look alike, such as its mirror image: what is
+        held back from a network must not be known to it from elsewhere (`alba.datasets.read_origins`).
     """
 
     videos: list[Video]
-    proposals: Path
-    flow: Path
-    labels: Path
+    proposals: Stores
+    flow: Stores
+    labels: Stores
+    origins: Sequence[int]
 
     @classmethod
     def of(cls, dataset: DatasetSettings, split: str, proposals: Path, flow: Path, labels: Path) -> "Corpus":
@@ -38,7 +46,35 @@ class Corpus:
         videos = [open_video(dataset, name) for name in list_videos(dataset, split)]
         if not videos:
             raise TrainingError(f"split {split!r} names no video", "choose a split with videos")
-        return cls(videos, proposals, flow, labels)
+        made_from = read_origins(Path(dataset.root))
+        origins = [made_from.get(video.name, v) for v, video in enumerate(videos)]
+        return cls(videos, proposals, flow, labels, origins)
+
+    @classmethod
+    def join(cls, parts: Sequence["Corpus"]) -> "Corpus":
+        """The videos of several data sets, in order.
+
+        Raises
+        ------
+        TrainingError
+            Two videos have the same name.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        videos = [video for part in parts for video in part.videos]
+        names = [video.name for video in videos]
+        for name in names:
+            if names.count(name) > 1:
+                raise TrainingError(f"two data sets have a video {name}", "train on one of them only")
+        proposals, flow, labels = (
+            {
+                video.name: store_of(getattr(part, stage), video).parent
+                for part in parts
+                for video in part.videos
+            }
+            for stage in ("proposals", "flow", "labels")
+        )
+        return cls(videos, proposals, flow, labels, [k for part in parts for k in part.origins])
 
     def label_settings(self) -> LabelSettings:
         """Settings of the oracle that labelled these videos."""
@@ -52,7 +88,16 @@ class Corpus:
             whole.update(alba.store.open(store_of(self.labels, video)).digest.encode())
         return whole.hexdigest()
 
+    def inputs_digest(self) -> str:
+        """Hash of all stores that are read: a training that was stopped goes on with the same ones only."""
+        whole = hashlib.sha256()
+        for video in self.videos:
+            for folder in (self.proposals, self.flow, self.labels):
+                whole.update(alba.store.open(store_of(folder, video)).digest.encode())
+        return whole.hexdigest()
 
-def store_of(folder: Path, video: Video) -> Path:
+
+def store_of(stores: Stores, video: Video) -> Path:
     """Where a stage keeps the store of a video."""
+    folder = stores if isinstance(stores, Path) else stores[video.name]
     return folder / f"{video.name}.zarr"

@@ -1,6 +1,10 @@
 """Policy gradient on the J&F of whole videos (section 3.2, "Training with Reinforcement Learning")."""
 
+import logging
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -8,116 +12,218 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from alba.config import REVISIONS, ReinforceSettings
+from alba.config import REVISIONS, GroupingSettings, ReinforceSettings
 from alba.errors import TrainingError
-from alba.grouping import Episodes, GroupingVideo, Step, join_steps, roll_out, slot_log_probs
+from alba.grouping import Episodes, GroupingVideo, Step, draw_chance, join_steps, roll_out, slot_log_probs
 from alba.metrics.reward import TruthBoundaries
-from alba.progress import progress
 from alba.training.assignment import load_training_videos
 from alba.training.checkpoint import (
     Assignment,
+    checkpoint_digest,
     describe_assignment,
     load_assignment,
     load_selection,
-    save_checkpoint,
 )
+from alba.training.compatibility import check_grouping, check_networks
 from alba.training.corpus import Corpus
+from alba.training.hardware import Hardware, use_hardware
 from alba.training.left_out import report_left_out
+from alba.training.run import Run, progress_folder
 
 STEPS_PER_MINIBATCH = 256
 """Decisions of all episodes whose gradients are in memory at once, in steps."""
 
 
 def reinforce(
-    corpus: Corpus, selection_folder: Path, assignment_folder: Path, settings: ReinforceSettings, output: Path
+    corpus: Corpus,
+    selection_folder: Path,
+    assignment_folder: Path,
+    settings: ReinforceSettings,
+    output: Path,
+    grouping: GroupingSettings | None = None,
 ) -> None:
-    """Go on training an assignment network with REINFORCE and publish the checkpoint.
+    """Go on training an assignment network with REINFORCE and publish the best epoch's checkpoint.
+
+    The best is told on the videos that the supervised network has not learned from either. Epoch 0 is that
+    network itself, so that nothing is published that does worse on them. Without such videos it is the last.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    selection_folder, assignment_folder : Path
+    settings : ReinforceSettings
+    output : Path
+    grouping : GroupingSettings, optional
+        What the network must have been trained under.
 
     Raises
     ------
     TrainingError
         No training video has an object in its first frame, or the gradient is not finite.
+    CheckpointError
+        The networks do not fit each other or the settings.
     """
-    selection = load_selection(selection_folder)
-    assignment = load_assignment(assignment_folder)
-    videos = load_training_videos(corpus, selection, selection_folder, assignment)
-    truths = [TruthBoundaries(torch.from_numpy(_truth(video))) for video in videos]
-    usable = [v for v, truth in enumerate(truths) if truth.num_objects and videos[v].num_decisions]
-    if not usable:
-        raise TrainingError("no training video has an object in frame 0", "use another training split")
-    log = _train([videos[v] for v in usable], [truths[v] for v in usable], assignment, settings)
-    provenance = {
-        "revision": REVISIONS["reinforce"],
-        "labels": corpus.digest(),
-        "reinforce": settings.model_dump(mode="json"),
-    }
-    save_checkpoint(output, assignment.network, describe_assignment(assignment, provenance), log)
-    report_left_out(videos, assignment.grouping.num_slots)
+    with use_hardware(settings) as hardware:
+        selection = load_selection(selection_folder)
+        assignment = load_assignment(assignment_folder)
+        check_networks(selection_folder, selection, assignment_folder, assignment)
+        if grouping is not None:
+            check_grouping(assignment_folder, assignment, grouping)
+        videos = load_training_videos(corpus, selection, selection_folder, assignment)
+        examples, left_out = _split([_scored(video, hardware) for video in videos], assignment)
+        provenance = {
+            "revision": REVISIONS["reinforce"],
+            "labels": corpus.digest(),
+            "reinforce": settings.model_dump(mode="json"),
+        }
+        assignment.network.to(hardware.device)
+        run = Run(
+            progress_folder(output),
+            {
+                "revision": REVISIONS["reinforce"],
+                "settings": settings.model_dump(mode="json", exclude={"device"}),
+                "inputs": corpus.inputs_digest(),
+                "selection": checkpoint_digest(selection_folder),
+                "assignment": checkpoint_digest(assignment_folder),
+            },
+            describe_assignment(assignment, provenance),
+            assignment.network,
+            torch.optim.Adam(assignment.network.parameters(), settings.learning_rate),
+            [torch.Generator().manual_seed(settings.seed)],
+            hardware,
+        )
+        train(examples, left_out, assignment, settings, run)
+        run.publish(output)
+        report_left_out(videos, assignment.grouping.num_slots)
 
 
-def _truth(video: GroupingVideo) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Example:
+    """A video and what its segmentations are scored by."""
+
+    video: GroupingVideo
+    truth: TruthBoundaries
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is anything to decide and anything to find."""
+        return self.truth.num_objects > 0 and self.video.num_decisions > 0
+
+
+def _scored(video: GroupingVideo, hardware: Hardware) -> Example:
     assert video.truth is not None
-    return video.truth
+    return Example(video, TruthBoundaries(torch.from_numpy(video.truth).to(hardware.device)))
 
 
-def _train(
-    videos: Sequence[GroupingVideo],
-    truths: Sequence[TruthBoundaries],
+def _split(examples: Sequence[Example], assignment: Assignment) -> tuple[list[Example], list[Example]]:
+    """Videos to learn from and videos to validate on."""
+    usable = [example for example in examples if example.usable]
+    left_out = [example for example in usable if example.video.name in assignment.validation]
+    learnt = [example for example in usable if example.video.name not in assignment.validation]
+    if not learnt:
+        raise TrainingError("no training video has an object in frame 0", "use another training split")
+    if not left_out:
+        logging.getLogger(__name__).warning("no video to validate on: the last epoch will be published")
+    return learnt, left_out
+
+
+def train(
+    examples: Sequence[Example],
+    left_out: Sequence[Example],
     assignment: Assignment,
     settings: ReinforceSettings,
-) -> list[dict[str, float]]:
+    run: Run,
+) -> None:
     """REINFORCE: roll out, score, weigh every decision by the advantage of what came after it."""
-    network, observer, num_slots = assignment.network, assignment.observer, assignment.grouping.num_slots
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    generator = torch.Generator().manual_seed(settings.seed)
-    log = []
-    for epoch in progress(range(settings.epochs), "reinforce", unit="epoch"):
-        order = torch.randperm(len(videos), generator=generator).tolist()
-        epoch_rewards, entropies, norms = [], [], []
+    (generator,) = run.generators
+    assert isinstance(generator, torch.Generator)
+    for epoch in run.epochs(settings.epochs, "reinforce", first=0):
+        rows: list[dict[str, float]] = []
+        order = torch.randperm(len(examples), generator=generator).tolist() if epoch else []
         for start in range(0, len(order), settings.videos_per_update):
-            group = order[start : start + settings.videos_per_update]
-            episodes = roll_out(
-                [videos[v] for v in group],
-                observer,
-                network,
-                num_slots,
-                num_rollouts=settings.rollouts,
-                generator=generator,
-                keep_steps=True,
-            )
-            rewards = episode_rewards(episodes, [truths[v] for v in group])
+            began = time.perf_counter()
+            group = [examples[v] for v in order[start : start + settings.videos_per_update]]
+            steps, rewards = _explore(group, assignment, settings, generator, run.hardware)
             returns = discounted_returns(rewards, settings.discount)
             advantages = advantages_of(returns, settings)
-            entropy, norm = _update(network, optimizer, episodes, advantages, assignment, settings, generator)
-            epoch_rewards.append(np.nanmean(rewards))
-            entropies.append(entropy)
-            norms.append(norm)
-        log.append(
-            {
-                "epoch": epoch + 1,
-                "reward": float(np.mean(epoch_rewards)),
-                "entropy": float(np.mean(entropies)),
-                "grad_norm": float(np.mean(norms)),
-            }
+            row = _update(group, steps, advantages, assignment, settings, generator, run)
+            speed = row.pop("decisions") / (time.perf_counter() - began)
+            rows.append({"reward/train": float(np.nanmean(rewards)), **row, "decisions_per_second": speed})
+        means = {name: float(np.mean([row[name] for row in rows])) for name in (rows[0] if rows else ())}
+        score = _greedy_reward(left_out, assignment, settings, run.hardware)
+        run.end_epoch(epoch, means if score is None else {**means, "reward/validation": score}, score)
+
+
+Steps = dict[tuple[int, int], Step]
+"""Decisions by frame and by their number in the frame."""
+
+
+def _explore(
+    group: Sequence[Example],
+    assignment: Assignment,
+    settings: ReinforceSettings,
+    generator: torch.Generator,
+    hardware: Hardware,
+) -> tuple[Steps, NDArray[np.float64]]:
+    """Roll out a group of videos, each process its share of them.
+
+    Returns
+    -------
+    steps : by frame and number
+        Those of this process.
+    rewards : (B, T) float64
+        Of the whole group; NaN after a video's end.
+    """
+    chance = draw_chance([example.video for example in group], settings.rollouts, generator)
+    mine = hardware.share(group)
+    steps: Steps = {}
+    scores: list[NDArray[np.float64]] = []
+    if mine:
+        rows = _rows_of(hardware.share(range(len(group))), settings.rollouts)
+        episodes = roll_out(
+            [example.video for example in mine],
+            assignment.observer,
+            hardware.run(assignment.network),
+            assignment.grouping.num_slots,
+            num_rollouts=settings.rollouts,
+            chance=[frame[:, rows] for frame in chance],
+            keep_steps=True,
+            device=hardware.device,
         )
-    return log
+        scores = episode_rewards(episodes, [example.truth for example in mine])
+        for t, of_frame in groupby(episodes.steps, lambda step: step.frame):
+            steps |= {(t, i): step for i, step in enumerate(of_frame) if bool(step.active.any())}
+    return steps, _pad(hardware.gather(scores))
 
 
-def episode_rewards(episodes: Episodes, truths: Sequence[TruthBoundaries]) -> NDArray[np.float64]:
+def _rows_of(videos: Sequence[int], num_rollouts: int) -> list[int]:
+    """Episodes of some videos of a group."""
+    return [v * num_rollouts + rollout for v in videos for rollout in range(num_rollouts)]
+
+
+def episode_rewards(episodes: Episodes, truths: Sequence[TruthBoundaries]) -> list[NDArray[np.float64]]:
     """Reward r_t of every frame: J&F mean, tracks matched over the whole video as in the evaluation.
 
     Returns
     -------
-    (B, T) float64
-        NaN after a video's end.
+    per video (num_rollouts, T) float64
     """
-    num_episodes = len(episodes.videos) * episodes.num_rollouts
-    rewards = np.full((num_episodes, max(len(video) for video in episodes.videos)), np.nan)
-    for v, (video, truth) in enumerate(zip(episodes.videos, truths, strict=True)):
-        rows = range(v * episodes.num_rollouts, (v + 1) * episodes.num_rollouts)
-        label_maps = np.stack([episodes.label_maps(row) for row in rows])
-        rewards[rows, : len(video)] = truth.rewards(torch.from_numpy(label_maps))
+    rewards = []
+    for v, truth in enumerate(truths):
+        rows = _rows_of([v], episodes.num_rollouts)
+        label_maps = torch.from_numpy(np.stack([episodes.label_maps(row) for row in rows]))
+        rewards.append(truth.rewards(label_maps.to(truth.device)))
     return rewards
+
+
+def _pad(rewards: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Rewards of all episodes below each other, filled up with NaN."""
+    length = max(of_video.shape[1] for of_video in rewards)
+    filled = [
+        np.pad(of_video, ((0, 0), (0, length - of_video.shape[1])), constant_values=np.nan)
+        for of_video in rewards
+    ]
+    return np.concatenate(filled)
 
 
 def discounted_returns(rewards: NDArray[np.float64], discount: float) -> NDArray[np.float64]:
@@ -169,64 +275,115 @@ def advantages_of(returns: NDArray[np.float64], settings: ReinforceSettings) -> 
 
 
 def _update(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    episodes: Episodes,
+    group: Sequence[Example],
+    steps: Steps,
     advantages: NDArray[np.float64],
     assignment: Assignment,
     settings: ReinforceSettings,
     generator: torch.Generator,
-) -> tuple[float, float]:
-    """Steps up the gradient of the expected return; returns mean entropy and gradient norm."""
-    steps = [step for step in episodes.steps if bool(step.active.any())]
-    weights = torch.from_numpy(advantages).float()
-    order = torch.randperm(len(steps), generator=generator)
-    entropies, norms = [], []
-    for part in order.tensor_split(min(settings.steps_per_update, len(steps))):
-        batch = [steps[j] for j in part.tolist()]
-        num_decisions = sum(int(step.active.sum()) for step in batch)
-        optimizer.zero_grad()
-        for start in range(0, len(batch), STEPS_PER_MINIBATCH):
-            gain, entropy = _surrogate(
-                network, batch[start : start + STEPS_PER_MINIBATCH], weights, assignment, settings
-            )
+    run: Run,
+) -> dict[str, float]:
+    """Steps up the gradient of the expected return, and what is logged of them.
+
+    Every process goes through the decisions of the whole group in the same order, and adds the gradients of
+    those that it has taken itself.
+    """
+    network, hardware = assignment.network, run.hardware
+    counts = _count_decisions([example.video for example in group], settings.rollouts)
+    decisions = list(counts)
+    rows = _rows_of(hardware.share(range(len(group))), settings.rollouts)
+    weights = torch.from_numpy(advantages[rows]).float().to(hardware.device)
+    order = torch.randperm(len(decisions), generator=generator)
+    sums, norms, num_taken = np.zeros(3), [], 0
+    for part in order.tensor_split(min(settings.steps_per_update, len(decisions))):
+        keys = [decisions[j] for j in part.tolist()]
+        num_decisions = sum(counts[key] for key in keys)
+        mine = [steps[key] for key in keys if key in steps]
+        run.optimizer.zero_grad()
+        for start in range(0, len(mine), STEPS_PER_MINIBATCH):
+            minibatch = mine[start : start + STEPS_PER_MINIBATCH]
+            gain, entropy, figures = _surrogate(minibatch, weights, assignment, settings, hardware)
             (-(gain + settings.entropy_weight * entropy) / num_decisions).backward()
-            entropies.append(entropy.item() / num_decisions)
+            sums += figures
+        hardware.add_gradients(network)
         norms.append(float(nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)))
-        if not np.isfinite(norms[-1]):
-            raise TrainingError("the gradient is not finite", "lower reinforce.learning_rate")
-        optimizer.step()
-    return float(np.sum(entropies) / len(norms)), float(np.mean(norms))
+        run.require_finite(norms[-1], "the length of the gradient", "lower reinforce.learning_rate")
+        run.optimizer.step()
+        num_taken += num_decisions
+    entropy_sum, kl_sum, clipped_sum = hardware.total(*sums.tolist())
+    return {
+        "entropy": entropy_sum / num_taken,
+        "grad_norm": float(np.mean(norms)),
+        "approx_kl": kl_sum / num_taken,
+        "clip_fraction": clipped_sum / num_taken,
+        "decisions": num_taken,
+    }
+
+
+def _count_decisions(videos: Sequence[GroupingVideo], num_rollouts: int) -> dict[tuple[int, int], int]:
+    """How many episodes of a group take the i-th decision of frame t, for all (t, i) that any takes."""
+    counts: dict[tuple[int, int], int] = {}
+    for t in range(max(len(video) for video in videos)):
+        sizes = [len(video.frames[t].membership) for video in videos if t < len(video)]
+        counts |= {(t, i): num_rollouts * sum(size > i for size in sizes) for i in range(max(sizes))}
+    return counts
 
 
 def _surrogate(
-    network: nn.Module,
     steps: Sequence[Step],
     weights: Tensor,
     assignment: Assignment,
     settings: ReinforceSettings,
-) -> tuple[Tensor, Tensor]:
-    """Sum over decisions of advantage times probability ratio, and of entropy.
+    hardware: Hardware,
+) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+    """Sums over decisions: advantage times probability ratio; entropy; and what is logged.
 
     At the first step on a batch every ratio is 1, and the gradient is REINFORCE's:
     advantage times the gradient of the log-probability. Later steps are held back by the clip.
     """
-    log_prob, entropy, before, kept = _recompute(network, steps, assignment)
+    log_prob, entropy, before, kept = _recompute(steps, assignment, hardware)
     advantage = weights[kept[:, 1], kept[:, 0]]
-    ratio = (log_prob - before).exp()
+    log_ratio = log_prob - before
+    ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-    return torch.minimum(ratio * advantage, clipped * advantage).sum(), entropy.sum()
+    gain = torch.minimum(ratio * advantage, clipped * advantage).sum()
+    with torch.no_grad():
+        approx_kl = (ratio - 1 - log_ratio).sum()  # http://joschu.net/blog/kl-approx.html, k3
+        num_clipped = ((ratio - 1).abs() > settings.clip).sum()
+        figures = torch.stack([entropy.sum(), approx_kl, num_clipped.float()]).double().cpu().numpy()
+    return gain, entropy.sum(), figures
 
 
 def _recompute(
-    network: nn.Module, steps: Sequence[Step], assignment: Assignment
+    steps: Sequence[Step], assignment: Assignment, hardware: Hardware
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Log-probability and entropy of decisions taken, now with gradients; what it was; whose it was."""
     observer = assignment.observer
     observation, choice, num_used, kept, num_live = join_steps(steps, observer)
-    logits = network(*observation, num_live)
+    logits = hardware.run(assignment.network)(*observation, num_live)
     log_probs = slot_log_probs(logits, num_used, assignment.grouping.num_slots, observer.none_action)
     finite = log_probs.clamp_min(-1e4)
     entropy = -(finite.exp() * finite).sum(1)
     before = torch.cat([step.log_prob[step.active] for step in steps])
     return log_probs.gather(1, choice[:, None])[:, 0], entropy, before, kept
+
+
+def _greedy_reward(
+    examples: Sequence[Example], assignment: Assignment, settings: ReinforceSettings, hardware: Hardware
+) -> float | None:
+    """J&F where the most probable decisions are taken, mean over videos; none without a video."""
+    mine = hardware.share(examples)
+    scores: list[float] = []
+    for start in range(0, len(mine), settings.videos_per_update):
+        group = mine[start : start + settings.videos_per_update]
+        episodes = roll_out(
+            [example.video for example in group],
+            assignment.observer,
+            hardware.run(assignment.network),
+            assignment.grouping.num_slots,
+            device=hardware.device,
+        )
+        rewards = episode_rewards(episodes, [example.truth for example in group])
+        scores += [float(of_video.mean()) for of_video in rewards]
+    scores = hardware.gather(scores)
+    return float(np.mean(scores)) if scores else None

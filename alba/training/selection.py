@@ -1,21 +1,34 @@
 """Supervised training of the selection network, and its use."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from alba.config import REVISIONS, SelectionSettings
 from alba.errors import TrainingError
-from alba.networks import SelectionNetwork, crop_proposals
+from alba.networks import SelectionNetwork
 from alba.progress import progress
-from alba.training.checkpoint import Selection, build_selection, save_checkpoint
+from alba.training.checkpoint import Selection, build_selection, describe_selection, save_checkpoint
 from alba.training.corpus import Corpus, store_of
+from alba.training.crops import Batch, cut, draw_samples, read_batches
+from alba.training.hardware import Hardware, use_hardware
 from alba.training.loading import SelectionVideo, load_selection_video
+from alba.training.run import Run, progress_folder
+from alba.training.scalars import merge_logs
+from alba.training.supervised import Tally, descend, mean
+
+JUDGED_PER_FRAME = 4
+"""Proposals of each frame of a video that is left out, on which the epochs are compared."""
 
 
 def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -> None:
@@ -24,7 +37,41 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
     Raises
     ------
     TrainingError
-        No training video has a proposal.
+        No training video has a proposal, or loss or gradient is not finite.
+    """
+    with use_hardware(settings) as hardware:
+        videos = load_selection_videos(corpus, settings)
+        identity = {
+            "revision": REVISIONS["selection"],
+            "settings": settings.model_dump(mode="json", exclude={"device"}),
+            "inputs": corpus.inputs_digest(),
+        }
+        fit = partial(_fit, videos, settings, progress_folder(output), identity, hardware)
+        held_out, cross_fit = _cross_fit(videos, corpus.origins, settings, fit)
+        num_epochs = cross_fit.best_epoch if cross_fit else settings.epochs
+        (selection,), run = fit("train selection", [Fold(range(len(videos)))], num_epochs)
+        run.load_best()
+        if hardware.writes:
+            description = {
+                **describe_selection(selection, {"labels": corpus.digest()}),
+                "epoch": run.best_epoch,
+                "held_out": _agreement(videos, held_out, settings.threshold) if held_out else None,
+            }
+            outputs = {corpus.videos[v].name: torch.from_numpy(held_out[v]) for v in held_out}
+            log = merge_logs(run.log, cross_fit.log if cross_fit else [], "validation")
+            tensors = {"held_out": outputs} if outputs else {}
+            save_checkpoint(output, selection.network, description, log, tensors)
+            shutil.rmtree(progress_folder(output))
+        hardware.wait()
+
+
+def load_selection_videos(corpus: Corpus, settings: SelectionSettings) -> list[SelectionVideo]:
+    """Pixels, proposals and labels of all training videos.
+
+    Raises
+    ------
+    TrainingError
+        None has a proposal.
     """
     videos = [
         load_selection_video(
@@ -37,67 +84,121 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
         for video in progress(corpus.videos, "load", unit="video")
     ]
     if not any(len(video.boxes) for video in videos):
-        raise TrainingError(
-            f"no video under {corpus.proposals} has a proposal", "lower the proposal backend's thresholds"
-        )
-    held_out = _cross_fit(videos, settings)
-    selection, log = _fit(videos, settings, "train selection")
-    description = {
-        "kind": "selection",
-        "settings": settings.model_dump(mode="json"),
-        "num_features": selection.num_features,
-        "provenance": {"revision": REVISIONS["selection"], "labels": corpus.digest()},
-        "held_out": _agreement(videos, held_out, settings.threshold) if held_out else None,
-    }
-    names = [video.name for video in corpus.videos]
-    tensors = {"held_out": {names[v]: torch.from_numpy(outputs) for v, outputs in held_out.items()}}
-    save_checkpoint(output, selection.network, description, log, tensors if held_out else {})
+        raise TrainingError("no training video has a proposal", "lower the proposal backend's thresholds")
+    return videos
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Videos that one network learns from, and others that it is judged on, by their numbers."""
+
+    learnt: Sequence[int]
+    left_out: Sequence[int] = ()
 
 
 def _fit(
-    videos: Sequence[SelectionVideo], settings: SelectionSettings, bar: str
-) -> tuple[Selection, list[dict[str, float]]]:
-    """A network trained on some videos, and a row per epoch."""
+    videos: Sequence[SelectionVideo],
+    settings: SelectionSettings,
+    folder: Path,
+    identity: Mapping[str, Any],
+    hardware: Hardware,
+    title: str,
+    folds: Sequence[Fold],
+    num_epochs: int,
+) -> tuple[list[Selection], Run]:
+    """A network per fold, all trained side by side: an epoch of one is judged together with the others'.
+
+    They share nothing but the optimizer's settings; it leaves alone what has no gradient.
+    """
+    selections = [_begin([videos[v] for v in fold.learnt], settings, hardware) for fold in folds]
+    generators = [np.random.default_rng(settings.seed) for _ in folds]
+    networks = nn.ModuleList(selection.network for selection in selections)
+    run = Run(
+        folder / title.replace(" ", "-"),
+        {**identity, "epochs": num_epochs},
+        describe_selection(selections[0], {}),
+        networks if len(folds) > 1 else selections[0].network,
+        torch.optim.Adam(networks.parameters(), settings.learning_rate),
+        generators,
+        hardware,
+    )
+    for epoch in run.epochs(num_epochs, title):
+        start = time.perf_counter()
+        learnt, judged, norms = Tally(hardware), Tally(hardware), []
+        for fold, selection, generator in zip(folds, selections, generators, strict=True):
+            samples = draw_samples([videos[v] for v in fold.learnt], settings, generator)
+            for batch, count in read_batches(samples, settings, hardware):
+                loss, right = _losses(selection, batch, hardware)
+                norms.append(descend(run, selection.network, loss, right, count, learnt))
+        speed = learnt.count / (time.perf_counter() - start)
+        for fold, selection in zip(folds, selections, strict=True):
+            _judge([videos[v] for v in fold.left_out], selection, hardware, judged)
+        row = {**learnt.row("train"), **judged.row("validation"), "grad_norm": mean(norms)}
+        score = -row["loss/validation"] if judged.count and settings.keep == "best" else None
+        run.end_epoch(epoch, {**row, "proposals_per_second": speed}, score)
+    return selections, run
+
+
+def _begin(videos: Sequence[SelectionVideo], settings: SelectionSettings, hardware: Hardware) -> Selection:
+    """A new network, its input scale fitted to the videos that it will learn from."""
     torch.manual_seed(settings.seed)
     selection = build_selection(settings, videos[0].features.shape[1])
-    network = selection.network
     known = [video.known(slice(None), settings.score) for video in videos]
-    network.standardize.fit(torch.from_numpy(np.concatenate(known)))
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    generator = np.random.default_rng(settings.seed)
-    log = []
-    for epoch in progress(range(settings.epochs), bar, unit="epoch"):
-        losses, right, count = 0.0, 0, 0
-        for crops, features, iou, selected in _batches(videos, settings, generator):
-            logits = network(crops, features)
-            loss = _loss(logits, iou, selected, settings)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses += loss.item() * len(iou)
-            right += int(((logits.sigmoid() > settings.threshold) == selected).sum())
-            count += len(iou)
-        log.append({"epoch": epoch + 1, "loss": losses / count, "accuracy": right / count})
-    network.eval()
-    return selection, log
+    selection.network.standardize.fit(torch.from_numpy(np.concatenate(known)))
+    selection.network.to(hardware.device)
+    return selection
+
+
+def _losses(selection: Selection, batch: Batch, hardware: Hardware) -> tuple[Tensor, Tensor]:
+    """Sum of the losses of a batch, and number of right decisions."""
+    crops, known, iou, selected = batch
+    settings = selection.settings
+    logits = hardware.run(selection.network)(crops, known)
+    loss = functional.binary_cross_entropy_with_logits(
+        logits,
+        iou if settings.target == "iou" else selected.float(),
+        pos_weight=torch.tensor(settings.positive_weight, device=logits.device),
+        reduction="sum",
+    )
+    return loss, ((logits.sigmoid() > settings.threshold) == selected).sum()
+
+
+@torch.no_grad()
+def _judge(videos: Sequence[SelectionVideo], selection: Selection, hardware: Hardware, tally: Tally) -> None:
+    """Loss and accuracy on videos that a network has not seen, on the same few proposals every time."""
+    few = min(JUDGED_PER_FRAME, selection.settings.samples_per_frame)
+    settings = selection.settings.model_copy(update={"samples_per_frame": few, "flip": False})
+    samples = draw_samples(videos, settings, np.random.default_rng(settings.seed))
+    for batch, count in read_batches(samples, settings, hardware):
+        loss, right = _losses(selection, batch, hardware)
+        tally.add(loss, right, count)
 
 
 def _cross_fit(
-    videos: Sequence[SelectionVideo], settings: SelectionSettings
-) -> dict[int, NDArray[np.float32]]:
-    """Outputs for every training video by a network that has not seen it.
+    videos: Sequence[SelectionVideo],
+    origins: Sequence[int],
+    settings: SelectionSettings,
+    fit: Callable[[str, Sequence[Fold], int], tuple[list[Selection], Run]],
+) -> tuple[dict[int, NDArray[np.float32]], Run | None]:
+    """Outputs for every training video by a network that has seen neither it nor one of the same origin.
 
     The networks that follow learn from these: outputs on a network's own training videos are better than
     those that it will give on new ones, and a policy that trusts them is misled at test time.
     """
-    num_folds = min(settings.folds, len(videos))
-    outputs: dict[int, NDArray[np.float32]] = {}
-    for fold in range(num_folds if num_folds > 1 else 0):
-        others = [video for v, video in enumerate(videos) if v % num_folds != fold]
-        if any(len(video.boxes) for video in others):
-            selection, _ = _fit(others, settings, f"cross-fit selection {fold + 1} of {num_folds}")
-            outputs |= {v: select(selection, videos[v]) for v in range(fold, len(videos), num_folds)}
-    return outputs
+    num_folds = min(settings.folds, len(set(origins)))
+    fold_of = np.array(origins) % num_folds
+    folds = [
+        Fold(np.flatnonzero(fold_of != k).tolist(), np.flatnonzero(fold_of == k).tolist())
+        for k in range(num_folds)
+    ]
+    folds = [fold for fold in folds if any(len(videos[v].boxes) for v in fold.learnt)]
+    if num_folds == 1 or not folds:
+        return {}, None
+    selections, run = fit("cross-fit selection", folds, settings.epochs)
+    run.load_best()
+    jobs = [(v, selection) for fold, selection in zip(folds, selections, strict=True) for v in fold.left_out]
+    outputs = [select(selection, videos[v]) for v, selection in run.hardware.share(jobs)]
+    return {v: output for (v, _), output in zip(jobs, run.hardware.gather(outputs), strict=True)}, run
 
 
 def _agreement(
@@ -123,60 +224,16 @@ def _agreement(
     }
 
 
-def _loss(logits: Tensor, iou: Tensor, selected: Tensor, settings: SelectionSettings) -> Tensor:
-    target = iou if settings.target == "iou" else selected.float()
-    return functional.binary_cross_entropy_with_logits(
-        logits, target, pos_weight=torch.tensor(settings.positive_weight)
-    )
-
-
-def _batches(
-    videos: Sequence[SelectionVideo], settings: SelectionSettings, generator: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Crops, features, IoU and labels; some proposals of every frame, frames in random order."""
-    frames = [
-        (video, t) for video in videos for t in range(len(video.offsets) - 1) if np.diff(video.offsets)[t]
-    ]
-    generator.shuffle(frames)
-    per_batch = max(1, settings.batch_size // settings.samples_per_frame)
-    for start in range(0, len(frames), per_batch):
-        parts = []
-        for video, t in frames[start : start + per_batch]:
-            rows = np.arange(video.offsets[t], video.offsets[t + 1])
-            rows = generator.permutation(rows)[: settings.samples_per_frame]
-            crops = cut(video, t, rows, settings)
-            if settings.flip and generator.random() < 0.5:
-                crops = crops.flip(-1)
-                crops[:, 3] *= -1  # u points the other way in a mirror
-            assert video.iou is not None
-            assert video.selected is not None
-            arrays = video.known(rows, settings.score), video.iou[rows], video.selected[rows]
-            parts.append((crops, *(torch.from_numpy(array) for array in arrays)))
-        crops, features, iou, selected = (torch.cat(part) for part in zip(*parts, strict=True))
-        yield crops, features, iou, selected
-
-
-def cut(video: SelectionVideo, t: int, rows: NDArray[np.integer], settings: SelectionSettings) -> Tensor:
-    """Crops of some proposals of frame `t`: (n, 6, S, S) float32."""
-    return crop_proposals(
-        torch.from_numpy(video.pictures[t : t + 1].astype(np.float32)),
-        torch.from_numpy(video.masks(rows).astype(np.float32)),
-        torch.from_numpy(video.boxes[rows]),
-        torch.zeros(len(rows), dtype=torch.long),
-        settings.encoder.input_size,
-        settings.crop_margin,
-    )
-
-
 @torch.no_grad()
 def select(selection: Selection, video: SelectionVideo) -> NDArray[np.float32]:
     """The network's output for every proposal of a video: (N,) float32 in 0..1."""
     network: SelectionNetwork = selection.network
+    device = next(network.parameters()).device
     outputs = []
     for t in range(len(video.offsets) - 1):
         rows = np.arange(video.offsets[t], video.offsets[t + 1])
         if len(rows):
-            crops = cut(video, t, rows, selection.settings)
-            known = torch.from_numpy(video.known(rows, selection.settings.score))
-            outputs.append(network(crops, known).sigmoid().numpy())
+            crops = cut(video, t, rows, selection.settings).to(device)
+            known = torch.from_numpy(video.known(rows, selection.settings.score)).to(device)
+            outputs.append(network(crops, known).sigmoid().cpu().numpy())
     return np.concatenate(outputs) if outputs else np.zeros(0, np.float32)

@@ -62,7 +62,7 @@ class Box:
     def __init__(self, options):
         self.side = options.side
 
-    def begin_video(self):
+    def begin_video(self, name):
         pass
 
     def propose(self, frame, flow_forward, flow_backward):

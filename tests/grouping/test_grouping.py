@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alba.grouping import RelationObserver, group_video, join_steps, roll_out, slot_log_probs
+from alba.grouping import RelationObserver, draw_chance, group_video, join_steps, roll_out, slot_log_probs
 from alba.grouping.cells import find_cells
 from alba.grouping.state import GroupingState, collate_frames
 from alba.masks import paint
@@ -100,8 +100,8 @@ def test_recorded_log_probabilities_are_those_recomputed_in_minibatches():
     videos = [random_video(rng)[0] for _ in range(2)]
     observer = RelationObserver(True)
     network = linear_network(torch.randn(27, generator=torch.Generator().manual_seed(1)))
-    generator = torch.Generator().manual_seed(2)
-    episodes = roll_out(videos, observer, network, 5, num_rollouts=3, generator=generator, keep_steps=True)
+    chance = draw_chance(videos, 3, torch.Generator().manual_seed(2))
+    episodes = roll_out(videos, observer, network, 5, num_rollouts=3, chance=chance, keep_steps=True)
     observation, choice, num_used, kept, num_live = join_steps(episodes.steps, observer)
     log_probs = slot_log_probs(network(*observation, num_live), num_used, 5, True)
     recorded = torch.cat([step.log_prob[step.active] for step in episodes.steps])

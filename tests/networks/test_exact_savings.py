@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from alba.config import AssignmentSettings, GroupingSettings
-from alba.grouping import group_video, join_steps, roll_out, slot_log_probs
+from alba.grouping import draw_chance, group_video, join_steps, roll_out, slot_log_probs
 from alba.networks import relation
 from alba.networks.layers import Encoder
 from alba.networks.patches import changed_means, encode_all, encode_changes, with_changes
@@ -93,7 +93,7 @@ def test_every_decision_has_the_probability_that_pixels_and_all_slots_give(
         assignment.network,
         num_slots,
         num_rollouts=3,
-        generator=torch.Generator().manual_seed(seed),
+        chance=draw_chance([fast(video) for video in pixels], 3, torch.Generator().manual_seed(seed)),
         keep_steps=True,
     )
     recorded = {b: [] for b in range(9)}
@@ -140,7 +140,7 @@ def test_joined_minibatches_share_pictures_and_give_the_direct_gradient(rgb):
             network,
             5,
             num_rollouts=2,
-            generator=torch.Generator().manual_seed(0),
+            chance=draw_chance([fast(video) for video in part], 2, torch.Generator().manual_seed(0)),
             keep_steps=True,
         ).steps
     ]

@@ -98,11 +98,11 @@ def test_grey_frame_without_motion_is_accepted(backend: ProposalBackend):
 
 
 def test_same_video_gives_the_same_bits_whatever_came_before(backend: ProposalBackend):
-    backend.begin_video()
+    backend.begin_video("any")
     before = [backend.propose(*scene(60, 80)) for _ in range(2)]
-    backend.begin_video()
+    backend.begin_video("any")
     backend.propose(*scene(50, 50))
-    backend.begin_video()
+    backend.begin_video("any")
     again = [backend.propose(*scene(60, 80)) for _ in range(2)]
     for one, other in zip(before, again, strict=True):
         for name in ("masks", "boxes", "scores", "features"):
@@ -112,7 +112,7 @@ def test_same_video_gives_the_same_bits_whatever_came_before(backend: ProposalBa
 def test_inputs_stay_as_they_were(backend: ProposalBackend):
     inputs = scene(48, 64)
     copies = [array.copy() for array in inputs]
-    backend.begin_video()
+    backend.begin_video("any")
     backend.propose(*inputs)
     for array, copy in zip(inputs, copies, strict=True):
         np.testing.assert_array_equal(array, copy)

@@ -30,7 +30,7 @@ class Painter:
         self.flows: list[np.ndarray | None] = []
         self.flows_backward: list[np.ndarray | None] = []
 
-    def begin_video(self) -> None:
+    def begin_video(self, name: str) -> None:
         self.flows.clear()
 
     def propose(self, frame, flow_forward, flow_backward) -> Proposals:

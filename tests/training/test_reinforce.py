@@ -7,7 +7,9 @@ from alba.config import AssignmentSettings, GroupingSettings, ReinforceSettings
 from alba.grouping import group_video, roll_out
 from alba.metrics.reward import TruthBoundaries
 from alba.training.checkpoint import build_assignment
-from alba.training.reinforce import _train, advantages_of, discounted_returns, episode_rewards
+from alba.training.hardware import Hardware
+from alba.training.reinforce import Example, advantages_of, discounted_returns, episode_rewards, train
+from alba.training.run import Run
 
 
 def test_returns_discount_what_comes_later_and_stop_at_the_end():
@@ -30,7 +32,7 @@ def test_episode_baseline_standardises_each_episode():
     np.testing.assert_allclose(advantages, [[-np.sqrt(1.5), 0, np.sqrt(1.5), 0]], rtol=1e-6)
 
 
-def test_policy_gradient_learns_to_keep_two_squares_apart():
+def test_policy_gradient_learns_to_keep_two_squares_apart(tmp_path):
     """Two squares that move side by side; their features alone do not say which is which."""
     size, num_frames = (16, 24), 6
     masks, truth = [], np.zeros((num_frames, *size), np.uint8)
@@ -46,14 +48,25 @@ def test_policy_gradient_learns_to_keep_two_squares_apart():
     video = group_video("squares", masks, features, backward, truth)
     torch.manual_seed(1)
     assignment = build_assignment(AssignmentSettings(hidden=(16, 16)), GroupingSettings(num_slots=4), 2)
-    truths = [TruthBoundaries(torch.from_numpy(truth))]
+    example = Example(video, TruthBoundaries(torch.from_numpy(truth)))
 
     def score():
         greedy = roll_out([video], assignment.observer, assignment.network, 4)
-        return float(episode_rewards(greedy, truths).mean())
+        return float(episode_rewards(greedy, [example.truth])[0].mean())
 
     before = score()
     settings = ReinforceSettings(epochs=40, learning_rate=3e-3, rollouts=8, videos_per_update=1)
-    _train([video], truths, assignment, settings)
+    optimizer = torch.optim.Adam(assignment.network.parameters(), settings.learning_rate)
+    run = Run(
+        tmp_path,
+        {},
+        {"kind": "assignment"},
+        assignment.network,
+        optimizer,
+        [torch.Generator().manual_seed(0)],
+        Hardware(torch.device("cpu")),
+    )
+    train([example], [example], assignment, settings, run)
+    run.load_best()
     assert before < 0.9
     assert score() > 0.99

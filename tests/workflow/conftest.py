@@ -19,22 +19,27 @@ import pathlib, sys
 verb, *words = sys.argv[1:]
 options = {words[i]: words[i + 1] for i in range(len(words) - 1) if words[i].startswith("--")}
 output = pathlib.Path(options["--output"])
+progress = output.with_name(output.name + ".training")
 with open("calls.txt", "a") as calls:
-    calls.write(" ".join([verb, *words]) + "\\n")
+    calls.write(" ".join([verb, *words, *(["(goes on)"] if progress.exists() else [])]) + "\\n")
 if verb == "evaluate":
     output.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.csv", "per-object.csv", "per-frame.csv", "results.json"):
         (output / name).touch()
-elif verb in ("ablation", "overlay", "peers"):
-    for path in (output, pathlib.Path(options.get("--figure", output))):
+elif verb in ("ablation", "curves", "overlay", "peers"):
+    for path in (output, *(pathlib.Path(options.get(name, output)) for name in ("--figure", "--runs"))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 else:
     output.mkdir(parents=True)
     (output / "zarr.json").touch()
+    if verb == "reinforce":
+        progress.mkdir(exist_ok=True)
     failing = pathlib.Path("fail.txt")
     if failing.exists() and failing.read_text() == f"{verb} {options.get('--video', '')}":
         sys.exit("data/bear/00003.jpg cannot be decoded: download the file again")
+    if verb == "reinforce":
+        progress.rmdir()
     if "--masks" in options:
         pathlib.Path(options["--masks"]).mkdir()
         (pathlib.Path(options["--masks"]) / "00000.png").touch()
@@ -42,9 +47,14 @@ else:
     ready.write_text("{}")
 """
 
+SPRITES: dict[str, Any] = {
+    "generate": {"num_train": 2, "num_val": 1},
+    "stages": {"ablation": {"seeds": [0]}},
+}
+
 CONFIG: dict[str, Any] = {
     "datasets": {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "real": {"root": "real", "train_on": "sprites"},
     }
 }

@@ -52,3 +52,9 @@ def test_peers_must_be_named_and_there(project):
     assert "folder of peers data/none does not exist" in failure(project, peers)
     (project.path / "data/none/alba").mkdir(parents=True)
     assert "method name 'alba'" in failure(project, peers)
+
+
+def test_data_to_train_on_only_is_not_scored(project):
+    others = {"s": {"generate": {}}, "m": {"generate": {"kind": "mirrored", "source": "s"}}}
+    project.configure(datasets=others)
+    assert "datasets.m.val_split is empty" in failure(project, "results/m/metrics.csv")

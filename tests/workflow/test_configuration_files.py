@@ -28,7 +28,13 @@ def test_config_yaml_says_the_defaults():
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     written = parse_settings(Configuration, values, "config.yaml")
     assert written.model_copy(update={"datasets": {}}) == Configuration()
-    assert list(written.datasets) == ["sprites", "davis17", "davis16"]
+    assert list(written.datasets) == [
+        "sprites",
+        "davis17",
+        "davis16",
+        "davis16-mirrored",
+        "davis16-composites",
+    ]
 
 
 def test_paper_overlay_is_valid_and_names_every_option_of_its_backends():

@@ -1,9 +1,11 @@
 """What runs, what runs again and what does not."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from conftest import SPRITES
 
 DEMO_AND_REAL = ("demo", "results/real/metrics.csv")
 AFTER_FLOW = {
@@ -17,6 +19,7 @@ AFTER_FLOW = {
     "evaluate_videos",
     "evaluate_row",
     "compare_rows",
+    "draw_curves",
     "draw_overlay",
     "copy_masks",
 }
@@ -27,6 +30,7 @@ def test_one_call_runs_every_stage_once_per_video(finished):
     # sprites: 3 videos, real: 1; six rows for the one validation video of sprites, one for the real one.
     assert {verb: verbs.count(verb) for verb in sorted(set(verbs))} == {
         "ablation": 1,
+        "curves": 1,
         "evaluate": 7,
         "flow": 4,
         "label": 3,
@@ -89,6 +93,7 @@ def test_rl_setting_reruns_nothing_before_rl(finished):
         "segment_video": 2,
         "evaluate_videos": 2,
         "compare_rows": 1,
+        "draw_curves": 1,
         "draw_overlay": 1,
         "copy_masks": 1,
     }
@@ -103,7 +108,7 @@ def test_flow_setting_reruns_all_that_follows(finished):
 
 def test_settings_of_one_data_set_leave_the_others_alone(finished):
     real = {"root": "real", "train_on": "sprites", "stages": {"segment": {"tracks": "main"}}}
-    datasets = {"sprites": {"generate": {"num_train": 2, "num_val": 1}}, "real": real}
+    datasets = {"sprites": SPRITES, "real": real}
     finished.configure(datasets=datasets)
     assert finished.planned(*DEMO_AND_REAL) == {"segment_video": 1, "evaluate_videos": 1}
 
@@ -116,7 +121,13 @@ def test_two_configurations_live_side_by_side(finished):
     finished.configure()
     again = finished.planned(*DEMO_AND_REAL)
     # Back under the first settings only results are drawn anew, from stores that are still there.
-    assert set(again) == {"evaluate_videos", "compare_rows", "draw_overlay", "copy_masks"}
+    assert set(again) == {
+        "evaluate_videos",
+        "compare_rows",
+        "draw_curves",
+        "draw_overlay",
+        "copy_masks",
+    }
 
 
 def test_raised_revision_reruns_the_stage(finished):
@@ -151,6 +162,20 @@ def test_failed_job_leaves_nothing_that_counts_as_whole(project):
     assert (project.path / "results/sprites/metrics.csv").exists()
 
 
+def test_progress_of_a_training_outlives_the_failed_job_and_is_found_again(project):
+    (project.path / "fail.txt").write_text("reinforce ")
+    target = "all_networks"
+    assert project.snakemake(target).returncode != 0
+    assert not list(project.path.glob("cache/sprites/reinforce-*.ready.json"))
+    (kept,) = project.path.glob("cache/sprites/reinforce-*")
+    assert kept.name.endswith(".training")
+    (project.path / "fail.txt").unlink()
+    project.run(target)
+    assert project.calls()[-1].startswith("reinforce")
+    assert project.calls()[-1].endswith("(goes on)")
+    assert not project.planned(target)
+
+
 @pytest.mark.parametrize(
     ("target", "num_jobs"),
     [
@@ -169,7 +194,7 @@ def test_failed_job_leaves_nothing_that_counts_as_whole(project):
 )
 def test_stage_targets(project, target, num_jobs):
     datasets = {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "absent": {"root": "not-there"},
     }
     project.configure(datasets=datasets)
@@ -195,7 +220,7 @@ def test_another_workflow_can_import_it(project):
 def with_peers(finished):
     """Masks of two other methods for the real data set, already scored and compared."""
     datasets = {
-        "sprites": {"generate": {"num_train": 2, "num_val": 1}},
+        "sprites": SPRITES,
         "real": {"root": "real", "train_on": "sprites", "peers": "peers"},
     }
     finished.configure(datasets=datasets)
@@ -254,3 +279,164 @@ def test_layouts_of_every_benchmark_are_planned(project):
     assert planned["segment_video"] == planned["evaluate_videos"] == 2
     project.run("results/yt/metrics.csv")
     assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]
+
+
+MADE_FROM_SPRITES = {
+    "mirror": {"generate": {"kind": "mirrored", "source": "sprites"}},
+    "mix": {"generate": {"kind": "composites", "source": "sprites", "num_train": 3}},
+}
+
+
+def test_more_data_to_train_on_reruns_training_and_what_follows(finished):
+    real = {"root": "real", "train_on": "sprites"}
+    finished.configure(datasets={"sprites": SPRITES, "real": real, **MADE_FROM_SPRITES})
+    assert not finished.planned(*DEMO_AND_REAL)  # made only when they are asked for
+    more = {**SPRITES, "train_with": ["mirror", "mix"]}
+    finished.configure(datasets={"sprites": more, "real": real, **MADE_FROM_SPRITES})
+    planned = finished.planned("results/real/metrics.csv")
+    assert planned == {
+        "generate_mirrored": 1,
+        "generate_composites": 1,
+        "estimate_flow": 5,
+        "make_proposals": 5,
+        "make_labels": 5,
+        "train_selection": 1,
+        "train_assignment": 1,
+        "reinforce_assignment": 1,
+        "segment_video": 1,
+        "evaluate_videos": 1,
+    }
+
+
+def test_networks_are_given_every_data_set_with_its_stores(project):
+    project.configure(datasets={"sprites": {**SPRITES, "train_with": ["mirror", "mix"]}, **MADE_FROM_SPRITES})
+    project.run("results/sprites/metrics.csv")
+    calls = {call.split()[0]: call.split() for call in project.calls()}
+    for verb in ("train-selection", "train-assignment", "reinforce"):
+        words = calls[verb]
+        given = {
+            option: [words[i + 1] for i, word in enumerate(words) if word == f"--{option}"]
+            for option in ("dataset", "split", "proposals", "flow", "labels")
+        }
+        for stage in ("proposals", "flow", "labels"):
+            owners = [Path(path).parts[1] for path in given[stage]]
+            assert owners == ["sprites", "mirror", "mix"]
+        owners = [json.loads(text)["root"].split("/")[1] for text in given["dataset"]]
+        assert owners == ["sprites", "mirror", "mix"]
+        assert given["split"] == ["train"] * 3
+    composites = calls["composites"]
+    assert "cache/sprites/sprites-" in composites[composites.index("--dataset") + 1]
+    assert composites[composites.index("--split") + 1] == "train"
+
+
+def test_made_from_another_data_set_only_where_that_one_is(project):
+    lists = project.path / "data/real/ImageSets/2017"
+    (lists / "train.txt").write_text("bear\n")
+    made = {
+        name: {"generate": {"kind": "composites", "source": source, "num_train": 2}}
+        for name, source in (("mix", "real"), ("none", "absent"))
+    }
+    project.configure(datasets={"real": {"root": "real"}, "absent": {"root": "absent"}, **made})
+    assert project.planned("all_data") == {"generate_composites": 1, "all_data": 1}
+    assert project.planned("all_flow")["estimate_flow"] == 3
+    (project.path / "data/real/ImageSets/2017/train.txt").unlink()
+    result = project.snakemake("--dry-run", "all_data")
+    assert "train.txt is missing" in result.stdout + result.stderr
+
+
+def test_settings_of_the_source_hold_for_what_is_made_from_it(project):
+    sprites = {**SPRITES, "stages": {"flow": {"options": {"preset": "fast"}}}}
+    project.configure(datasets={"sprites": sprites, **MADE_FROM_SPRITES})
+    project.run("all_flow")
+    flow = [call for call in project.calls() if call.startswith("flow")]
+    assert len(flow) == 3 + 2 + 3
+    assert all('"preset":"fast"' in call for call in flow)
+
+
+THREE_RUNS = {
+    "sprites": {**SPRITES, "stages": {"ablation": {"seeds": [0, 1, 4]}}},
+    "real": {"root": "real", "train_on": "sprites"},
+}
+
+
+def test_further_runs_of_the_ablation_train_anew_and_segment_what_follows(finished):
+    before = len(finished.calls())
+    finished.configure(datasets=THREE_RUNS)
+    planned = finished.planned("results/sprites/ablation.csv")
+    assert planned == {
+        "train_selection": 2,
+        "train_assignment": 2,
+        "reinforce_assignment": 2,
+        "segment_video": 6,
+        "evaluate_run": 6,
+        "compare_rows": 1,
+    }
+    assert not finished.planned("results/sprites/metrics.csv", "results/real/metrics.csv")
+    finished.run("results/sprites/ablation.csv")
+    calls = [call.split() for call in finished.calls()[before:]]
+    for verb in ("train-selection", "train-assignment", "reinforce"):
+        settings = [words[words.index("--settings") + 1] for words in calls if words[0] == verb]
+        assert sorted(json.loads(text)["seed"] for text in settings) == [1, 4]
+    # Each network follows from those of its own run: its folder is the only one that is named with it.
+    made = {}
+    for words in calls:
+        if words[0] in ("train-assignment", "reinforce"):
+            given = tuple(words[words.index(f"--{k}") + 1] for k in ("selection",))
+            made.setdefault(given, []).append(words[0])
+    assert sorted(map(sorted, made.values())) == [["reinforce", "train-assignment"]] * 2
+    compared = next(words for words in calls if words[0] == "ablation")
+    assert [word for word in compared if "=" in word] == [
+        "proposals=results/sprites/proposals/metrics.csv",
+        "selection=results/sprites/selection/metrics.csv",
+        "selection=results/sprites/seeds/1/selection/metrics.csv",
+        "selection=results/sprites/seeds/4/selection/metrics.csv",
+        "relational=results/sprites/relational/metrics.csv",
+        "relational=results/sprites/seeds/1/relational/metrics.csv",
+        "relational=results/sprites/seeds/4/relational/metrics.csv",
+        "reinforced=results/sprites/metrics.csv",
+        "reinforced=results/sprites/seeds/1/reinforced/metrics.csv",
+        "reinforced=results/sprites/seeds/4/reinforced/metrics.csv",
+        "oracle=results/sprites/oracle/metrics.csv",
+    ]
+
+
+def test_runs_of_a_data_set_that_borrows_its_networks_are_those_of_its_trainer(finished):
+    real = {**THREE_RUNS["real"], "stages": {"ablation": {"seeds": [0, 2]}}}
+    finished.configure(datasets={"sprites": SPRITES, "real": real})
+    planned = finished.planned("results/real/seeds/2/reinforced/metrics.csv")
+    assert planned["reinforce_assignment"] == planned["train_selection"] == 1
+    assert planned["segment_video"] == planned["evaluate_run"] == 1
+
+
+def test_given_networks_are_used_instead_of_training(project):
+    model = project.path / "models/small"
+    for stage in ("selection", "reinforce"):
+        (model / stage).mkdir(parents=True)
+        for file in ("network.json", "network.safetensors"):
+            (model / stage / file).write_text(stage)
+    project.configure(datasets={"real": {"root": "real", "models": "small", "train_split": ""}})
+    project.run("results/real/metrics.csv")
+    verbs = [call.split()[0] for call in project.calls()]
+    assert verbs == ["flow", "propose", "segment", "evaluate"]
+    segment = next(call for call in project.calls() if call.startswith("segment"))
+    assert "--selection models/small/selection --assignment models/small/reinforce" in segment
+    assert not project.planned("results/real/metrics.csv")
+    assert project.planned("all_networks") == {"all_networks": 1}
+    (model / "reinforce/network.safetensors").write_text("better")
+    assert project.planned("results/real/metrics.csv") == {"segment_video": 1, "evaluate_videos": 1}
+    result = project.snakemake("--dry-run", "results/real/relational/metrics.csv")
+    assert "models/small/assignment/network.json is missing" in result.stdout + result.stderr
+    result = project.snakemake("--dry-run", "results/real/model")
+    assert "networks of real are given, not trained: leave models empty" in result.stdout + result.stderr
+
+
+def test_model_is_exported_with_its_scores_licence_and_settings(finished):
+    assert finished.planned("results/sprites/model") == {"export_model": 1}
+    finished.run("results/sprites/model")
+    words = finished.calls()[-1]
+    for stage in ("selection", "assignment", "reinforce"):
+        assert f" {stage}=cache/sprites/{stage}-" in words
+    for row in ("selection/metrics.csv", "relational/metrics.csv", "metrics.csv"):
+        assert f"=results/sprites/{row}" in words
+    assert "--licence sprites: not stated" in words
+    assert '"num_train": 2' in words

@@ -48,6 +48,18 @@ use rule evaluate_videos as evaluate_row with:
         "<logs>/{dataset}/evaluate_videos/{row}.tsv"
 
 
+use rule evaluate_videos as evaluate_run with:
+    output:
+        metrics="<results>/{dataset}/seeds/{seed}/{row}/metrics.csv",
+        per_object="<results>/{dataset}/seeds/{seed}/{row}/per-object.csv",
+        per_frame="<results>/{dataset}/seeds/{seed}/{row}/per-frame.csv",
+        results="<results>/{dataset}/seeds/{seed}/{row}/results.json",
+    log:
+        "<logs>/{dataset}/evaluate_videos/{row}-{seed}.log",
+    benchmark:
+        "<logs>/{dataset}/evaluate_videos/{row}-{seed}.tsv"
+
+
 rule evaluate_peer:
     input:
         pictures=ancient(paths.root),

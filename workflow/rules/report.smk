@@ -14,6 +14,7 @@ rule compare_rows:
             category="{dataset}",
             labels={"figure": "ablation"},
         ),
+        runs="<results>/{dataset}/ablation-runs.csv",
     log:
         "<logs>/{dataset}/compare_rows.log",
     benchmark:
@@ -26,10 +27,10 @@ rule compare_rows:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         results=lambda wildcards, input: [
-            f"{row}={path}" for row, path in zip(ROWS, input)
+            f"{row}={path}" for row, path in zip(paths.scored_rows(wildcards), input)
         ],
     shell:
-        "alba ablation --output {output.table:q} --figure {output.figure:q}"
+        "alba ablation --output {output.table:q} --figure {output.figure:q} --runs {output.runs:q}"
         " {params.results:q} > {log:q} 2>&1"
 
 
@@ -68,6 +69,35 @@ rule compare_peers:
         " {params.results:q} 2>&1 | tee {log:q}"
 
 
+rule draw_curves:
+    input:
+        networks=ancient(paths.trained_networks()),
+        ready=paths.trained_networks(".ready.json"),
+    output:
+        report(
+            "<results>/{dataset}/learning-curves.png",
+            caption="../report/learning-curves.rst",
+            category="{dataset}",
+            labels={"figure": "learning curves"},
+        ),
+    log:
+        "<logs>/{dataset}/draw_curves.log",
+    benchmark:
+        "<logs>/{dataset}/draw_curves.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        checkpoints=lambda wildcards, input: [
+            f"{stage}={folder}" for stage, folder in zip(NETWORKS, input.networks)
+        ],
+    shell:
+        "alba curves --output {output:q} {params.checkpoints:q} > {log:q} 2>&1"
+
+
 rule draw_overlay:
     input:
         pictures=ancient(paths.root),
@@ -101,6 +131,11 @@ rule draw_overlay:
 rule all_ablation:
     input:
         paths.everywhere(paths.results("ablation.csv")),
+
+
+rule all_curves:
+    input:
+        paths.everywhere(paths.results("learning-curves.png")),
 
 
 rule all_overlays:

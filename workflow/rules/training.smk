@@ -1,7 +1,7 @@
 # Training shows its progress bar on the terminal as well as in its log.
 rule train_selection:
     input:
-        pictures=ancient(paths.root),
+        pictures=ancient(paths.training_roots),
         proposals=ancient(paths.training_stores("proposals")),
         flow=ancient(paths.training_stores("flow")),
         labels=ancient(paths.training_stores("labels")),
@@ -21,22 +21,17 @@ rule train_selection:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
-        dataset=paths.dataset,
-        split=paths.split("train"),
+        corpus=paths.corpus,
         settings=paths.settings("selection"),
         revision=REVISIONS["selection"],
-        proposals=folder_of("proposals"),
-        flow=folder_of("flow"),
-        labels=folder_of("labels"),
     shell:
-        "alba train-selection --dataset {params.dataset:q} --split {params.split:q}"
-        " --settings {params.settings:q} --proposals {params.proposals:q} --flow {params.flow:q}"
-        " --labels {params.labels:q} --output {output.network:q} 2>&1 | tee {log:q}"
+        "alba train-selection {params.corpus:q} --settings {params.settings:q}"
+        " --output {output.network:q} 2>&1 | tee {log:q}"
 
 
 rule train_assignment:
     input:
-        pictures=ancient(paths.root),
+        pictures=ancient(paths.training_roots),
         proposals=ancient(paths.training_stores("proposals")),
         flow=ancient(paths.training_stores("flow")),
         labels=ancient(paths.training_stores("labels")),
@@ -58,18 +53,13 @@ rule train_assignment:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
-        dataset=paths.dataset,
-        split=paths.split("train"),
+        corpus=paths.corpus,
         settings=paths.settings("assignment"),
         grouping=paths.settings("assignment", part="grouping"),
         revision=REVISIONS["assignment"],
-        proposals=folder_of("proposals"),
-        flow=folder_of("flow"),
-        labels=folder_of("labels"),
     shell:
-        "alba train-assignment --dataset {params.dataset:q} --split {params.split:q}"
+        "alba train-assignment {params.corpus:q}"
         " --settings {params.settings:q} --grouping {params.grouping:q}"
-        " --proposals {params.proposals:q} --flow {params.flow:q} --labels {params.labels:q}"
         " --selection {input.selection:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 
@@ -82,19 +72,15 @@ use rule train_assignment as train_pairwise with:
     benchmark:
         "<logs>/{dataset}/train_pairwise/{key}.tsv"
     params:
-        dataset=paths.dataset,
-        split=paths.split("train"),
+        corpus=paths.corpus,
         settings=paths.settings("pairwise"),
         grouping=paths.settings("pairwise", part="grouping"),
         revision=REVISIONS["pairwise"],
-        proposals=folder_of("proposals"),
-        flow=folder_of("flow"),
-        labels=folder_of("labels"),
 
 
 rule reinforce_assignment:
     input:
-        pictures=ancient(paths.root),
+        pictures=ancient(paths.training_roots),
         proposals=ancient(paths.training_stores("proposals")),
         flow=ancient(paths.training_stores("flow")),
         labels=ancient(paths.training_stores("labels")),
@@ -118,17 +104,13 @@ rule reinforce_assignment:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
-        dataset=paths.dataset,
-        split=paths.split("train"),
+        corpus=paths.corpus,
         settings=paths.settings("reinforce"),
+        grouping=paths.settings("reinforce", part="grouping"),
         revision=REVISIONS["reinforce"],
-        proposals=folder_of("proposals"),
-        flow=folder_of("flow"),
-        labels=folder_of("labels"),
     shell:
-        "alba reinforce --dataset {params.dataset:q} --split {params.split:q}"
-        " --settings {params.settings:q} --proposals {params.proposals:q} --flow {params.flow:q}"
-        " --labels {params.labels:q} --selection {input.selection:q}"
+        "alba reinforce {params.corpus:q} --settings {params.settings:q} --grouping {params.grouping:q}"
+        " --selection {input.selection:q}"
         " --assignment {input.assignment:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 

@@ -1,1 +1,1 @@
-"""The embedded proposal backend: regions that move on their own, found without weights."""
+"""The embedded proposal backend: regions that move on their own, found by motion and colour."""

@@ -1,4 +1,6 @@
-"""The backend `regions`: proposals from motion and colour, without weights."""
+"""The backend `regions`: proposals from motion and colour."""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from alba.proposals.regions.memory import Memory, Recollection
 from alba.proposals.regions.motion import Motion, relative, residual_motion
 from alba.proposals.regions.ranking import Evidence, Scorer, score_candidates
 from alba.proposals.regions.relabel import relabel
+from alba.proposals.regions.saliency import ColourModel, saliency, saliency_cues, saliency_weights
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
 from alba.proposals.regions.suppression import suppress
 from alba.proposals.regions.tree import tree_nodes
@@ -21,6 +24,7 @@ _SMALLEST, _LARGEST = 4e-4, 0.7  # shares of the frame that a proposal may cover
 _SURVIVORS = 150  # candidates that go on to the next round
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
 _RECALLED_LEVELS = (0.3, 0.5, 0.7)
+_SALIENT_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
 REMEMBERED = 8  # proposals that the next frame is told of
 _TREE_WEIGHTS = (
     (0.5, 4.0),
@@ -29,7 +33,7 @@ _TREE_WEIGHTS = (
 
 
 class RegionsBackend:
-    """Weight-free proposals; the same frames and flow always give the same proposals.
+    """Embedded proposals; the same frames, flow and name of a video always give the same proposals.
 
     The proposals of the frame before, moved along the flow, are candidates again.
 
@@ -41,7 +45,7 @@ class RegionsBackend:
     def __init__(self, options: RegionsOptions) -> None:
         self._options = options
         self.provenance = {"backend": "regions", "weights": None}  # its settings tell the whole of it
-        self.begin_video()
+        self.begin_video("")
 
     @property
     def num_features(self) -> int:
@@ -53,9 +57,10 @@ class RegionsBackend:
         """One name per feature."""
         return FEATURE_NAMES
 
-    def begin_video(self) -> None:
-        """Forget the frames so far."""
-        self._memory = Memory()
+    def begin_video(self, name: str) -> None:
+        """Forget the frames so far; ask the network that was not trained on a video of this name."""
+        self._weights = saliency_weights(name)
+        self._memory, self._colours = Memory(), ColourModel()
 
     def propose(
         self,
@@ -70,7 +75,13 @@ class RegionsBackend:
         superpixels = find_superpixels(work.lab, motion.residual)
         recalled = self._memory.recall(superpixels, work.backward)
         evidence = gather_evidence(superpixels, work, motion, recalled)
-        pool = find_candidates(superpixels, evidence)
+        pool = first_candidates(superpixels, evidence)
+        if len(pool.scores):
+            self._colours.learn(superpixels, evidence.lab, pool.consensus())
+            colour = self._colours.posterior(evidence.lab)
+            cues = saliency_cues(superpixels, evidence, colour, pool.members, pool.scores)
+            evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
+            second_candidates(pool, evidence)
         self._memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
         kept = suppress(
             pool.members,
@@ -107,17 +118,18 @@ def gather_evidence(
     )
 
 
-def find_candidates(superpixels: Superpixels, evidence: Evidence, score: Scorer = score_candidates) -> "Pool":
-    """Candidates of all families, ranked and without near-duplicates."""
+def first_candidates(
+    superpixels: Superpixels, evidence: Evidence, score: Scorer = score_candidates
+) -> "Pool":
+    """Candidates that motion, colour and the past suggest, ranked and without near-duplicates."""
     total = float(superpixels.areas.sum())
     smallest, largest = _SMALLEST * total, _LARGEST * total
     pool = Pool(superpixels, evidence, score, smallest, largest)
     if len(superpixels) == 1:
         return pool
     recalled = evidence.recalled
-    maps = np.stack([evidence.planar, evidence.epipolar, evidence.distance])
     found = [
-        level_sets(superpixels, maps, _LEVELS, smallest),
+        level_sets(superpixels, _maps(evidence), _LEVELS, smallest),
         level_sets(superpixels, recalled.consensus[None], _RECALLED_LEVELS, smallest),
         recalled.coverage > 0.5,
     ]
@@ -126,17 +138,36 @@ def find_candidates(superpixels: Superpixels, evidence: Evidence, score: Scorer 
         found.append(tree_nodes(superpixels, means.astype(np.float32), smallest, largest))
     pool.add(np.concatenate(found))
     pool.thin(_SURVIVORS)
+    return pool
+
+
+def second_candidates(pool: "Pool", evidence: Evidence) -> None:
+    """Add what the first candidates and the saliency suggest; rank all with the saliency."""
+    superpixels, recalled = pool.superpixels, evidence.recalled
+    assert evidence.saliency is not None
+    consensus, salient = pool.consensus()[None], evidence.saliency[None]
+    pool.reconsider(evidence)
     pairs = adjacent_pairs(superpixels, pool.best(40)[0], 80)
-    consensus = pool.consensus()[None]
-    guesses = [maps, consensus, pool.best(12)[0], recalled.consensus[None], recalled.coverage]
+    guesses = [
+        _maps(evidence),
+        consensus,
+        salient,
+        pool.best(12)[0],
+        recalled.consensus[None],
+        recalled.coverage,
+    ]
     guess = np.concatenate(guesses).astype(np.float32).T
     prior = np.clip(3 * (2 * guess - 1), -1.5, 1.5).astype(np.float32)
     soft = relabel(superpixels, evidence.lab, guess, prior)
-    again = level_sets(superpixels, soft.T, (0.5,), smallest)
-    agreed = level_sets(superpixels, consensus, _LEVELS, smallest)
-    pool.add(np.concatenate([pairs, again, agreed]))
+    again = level_sets(superpixels, soft.T, (0.5,), pool.smallest)
+    agreed = level_sets(superpixels, consensus, _LEVELS, pool.smallest)
+    seen = level_sets(superpixels, salient, _SALIENT_LEVELS, pool.smallest)
+    pool.add(np.concatenate([pairs, again, agreed, seen]))
     pool.thin(_SURVIVORS)
-    return pool
+
+
+def _maps(evidence: Evidence) -> NDArray[np.float32]:
+    return np.stack([evidence.planar, evidence.epipolar, evidence.distance])
 
 
 class Pool:
@@ -150,35 +181,40 @@ class Pool:
         smallest: float,
         largest: float,
     ) -> None:
-        self._superpixels, self._evidence, self._score = superpixels, evidence, score
-        self._smallest, self._largest = smallest, largest
+        self.superpixels, self.smallest = superpixels, smallest
+        self._evidence, self._score, self._largest = evidence, score, largest
         self.members = np.zeros((0, len(superpixels)), bool)
         self.scores = np.zeros(0, np.float32)
 
     def add(self, members: NDArray[np.bool_]) -> None:
         """Take in new candidates of a fitting size."""
-        areas = members @ self._superpixels.areas
-        members = members[(areas >= self._smallest) & (areas <= self._largest)]
+        areas = members @ self.superpixels.areas
+        members = members[(areas >= self.smallest) & (areas <= self._largest)]
         if not len(members):
             return
-        scores = self._score(self._superpixels, self._evidence, members)
+        scores = self._score(self.superpixels, self._evidence, members)
         self.members = np.concatenate([self.members, members])
         self.scores = np.concatenate([self.scores, scores])
 
+    def reconsider(self, evidence: Evidence) -> None:
+        """Score all anew on more evidence."""
+        self._evidence = evidence
+        self.scores = self._score(self.superpixels, evidence, self.members)
+
     def thin(self, most: int) -> None:
         """Keep the best of them, no near-duplicates."""
-        kept = suppress(self.members, self._superpixels.areas, self.scores, 0.95, most)
+        kept = suppress(self.members, self.superpixels.areas, self.scores, 0.95, most)
         self.members, self.scores = self.members[kept], self.scores[kept]
 
     def best(self, count: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """The best distinct candidates, (N, S) bool, and their scores, (N,) float32."""
-        kept = suppress(self.members, self._superpixels.areas, self.scores, 0.7, count)
+        kept = suppress(self.members, self.superpixels.areas, self.scores, 0.7, count)
         return self.members[kept], self.scores[kept]
 
     def consensus(self) -> NDArray[np.float32]:
         """Share of the scores that hold each superpixel, (S,) float32 in [0, 1]."""
         if not len(self.scores):
-            return np.zeros(len(self._superpixels), np.float32)
+            return np.zeros(len(self.superpixels), np.float32)
         weights = np.square(self.scores) ** 2
         votes = weights @ self.members
         return (votes / max(float(votes.max()), 1e-6)).astype(np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.proposals.regions.frame import WorkFrame
-from alba.proposals.regions.ranking import Evidence, boxes_of, ring_of
+from alba.proposals.regions.ranking import AGREEMENT, Evidence, agreement, boxes_of, ring_of
 from alba.proposals.regions.superpixels import Superpixels
 
 _LIGHTNESS_BINS, _HUE_BINS = 6, 8
@@ -42,6 +42,7 @@ FEATURE_NAMES = (
     "border_contact",
     "solidity",
     "compactness",
+    *AGREEMENT,
 )
 """Every feature by name, in order.
 
@@ -71,7 +72,9 @@ def proposal_features(
     appearance = _appearance(superpixels, work, inside, ring)
     motion = _motion(evidence, inside, ring)
     geometry = _geometry(superpixels, members)
-    features = np.concatenate([appearance, motion, geometry], 1)
+    saliency = np.zeros(len(superpixels), np.float32) if evidence.saliency is None else evidence.saliency
+    salience = agreement(superpixels, saliency, members)
+    features = np.concatenate([appearance, motion, geometry, salience], 1)
     return np.clip(np.nan_to_num(features), -4, 4).astype(np.float32)
 
 

@@ -40,8 +40,50 @@ overfit."""
 
 BIAS = -3.931
 
-CUES = tuple(COEFFICIENTS)
+AGREEMENT = (
+    "saliency",
+    "saliency_contrast",
+    "saliency_overlap",
+    "certain_overlap",
+    "saliency_captured",
+)
+"""Cues of `agreement`."""
+
+SALIENT_COEFFICIENTS = {
+    "planar": 1.107,
+    "planar_contrast": 1.291,
+    "calm": -0.380,
+    "epipolar": -0.311,
+    "epipolar_contrast": -0.017,
+    "distance": 0.790,
+    "distance_contrast": 0.293,
+    "edge_colour": 0.936,
+    "edge_motion": 0.611,
+    "colour_contrast": -0.118,
+    "coherence": 1.843,
+    "log_area": -0.610,
+    "log_area_squared": -2.634,
+    "border": 1.288,
+    "compactness": 0.925,
+    "solidity": 0.266,
+    "centrality": -0.437,
+    "captured": -0.344,
+    "distance_times_coherence": -0.936,
+    "calm_times_epipolar": 1.101,
+    "epipolar_times_border": -6.331,
+    "saliency": 0.107,
+    "saliency_contrast": 2.059,
+    "saliency_overlap": -0.372,
+    "certain_overlap": 0.384,
+    "saliency_captured": -0.002,
+}
+"""The same once the saliency is known, with the cues of `salient_cues`."""
+
+SALIENT_BIAS = -4.310
+
+CUES, SALIENT_CUES = tuple(COEFFICIENTS), tuple(SALIENT_COEFFICIENTS)
 WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
+SALIENT_WEIGHTS = np.array(list(SALIENT_COEFFICIENTS.values()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,6 +101,8 @@ class Evidence:
         Residual motions against the frame's own, and the geodesic distance from the border.
     recalled : Recollection
         What the frames before held.
+    saliency : (S,) float32 in [0, 1], optional
+        What the network of `alba.proposals.regions.saliency` says, once it has been asked.
     """
 
     lab: NDArray[np.float32]
@@ -68,6 +112,7 @@ class Evidence:
     epipolar: NDArray[np.float32]
     distance: NDArray[np.float32]
     recalled: Recollection
+    saliency: NDArray[np.float32] | None = None
 
 
 def candidate_cues(
@@ -166,12 +211,45 @@ def boxes_of(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np
     return np.concatenate([lower, upper], 1)
 
 
+def agreement(
+    superpixels: Superpixels, saliency: NDArray[np.float32], members: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """How candidates agree with the saliency: (N, len(AGREEMENT)) float32 in [-1, 1]."""
+    salient = saliency * superpixels.areas
+    area = members @ superpixels.areas
+    inside = members @ salient
+    ring = ring_of(superpixels, members)
+    around = ring @ salient / np.maximum(ring @ superpixels.areas, 1)
+    certain = (saliency > 0.5) * superpixels.areas
+    shared = members @ certain
+    columns = (
+        inside / area,
+        inside / area - around,
+        inside / (area + salient.sum() - inside),
+        shared / np.maximum(area + certain.sum() - shared, 1),
+        inside / max(float(salient.sum()), 1e-6),
+    )
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def salient_cues(
+    superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The cues of `candidate_cues` and those of `agreement`: (N, len(SALIENT_CUES)) float32."""
+    assert evidence.saliency is not None
+    own = agreement(superpixels, evidence.saliency, members)
+    return np.concatenate([candidate_cues(superpixels, evidence, members), own], 1)
+
+
 def score_candidates(
     superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Score in [0, 1] of every candidate, (N,) float32."""
-    cues = candidate_cues(superpixels, evidence, members)
-    return (1 / (1 + np.exp(-(cues @ WEIGHTS + BIAS)))).astype(np.float32)
+    """Score in [0, 1] of every candidate, (N,) float32; with the saliency where it is known."""
+    if evidence.saliency is None:
+        logits = candidate_cues(superpixels, evidence, members) @ WEIGHTS + BIAS
+    else:
+        logits = salient_cues(superpixels, evidence, members) @ SALIENT_WEIGHTS + SALIENT_BIAS
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]

@@ -1,0 +1,104 @@
+"""A model: the networks of one training with what must be known of them, to be used without training."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from alba import __version__
+from alba.config import NETWORK_FILES
+from alba.errors import CheckpointError, EvaluationError
+from alba.store import publish_folder
+from alba.training.checkpoint import load_assignment, load_selection
+
+
+def export_model(
+    networks: Mapping[str, Path],
+    metrics: Mapping[str, Path],
+    dataset: str,
+    licence: str,
+    configuration: Mapping[str, Any],
+    output: Path,
+) -> None:
+    """Publish a model folder: a folder per network, `model.json` and `settings.yaml`.
+
+    Parameters
+    ----------
+    networks : mapping of str to Path
+        Checkpoint folder of each stage that trains a network.
+    metrics : mapping of str to Path
+        `metrics.csv` of each row of the ablation that was scored with them.
+    dataset : str
+        Data set that was scored.
+    licence : str
+        Of what the networks were trained on.
+    configuration : mapping
+        The settings that they follow from, of the shape of `config.yaml`.
+    output : Path
+        ``models/<name>``; one that is there already is replaced.
+
+    Raises
+    ------
+    CheckpointError
+        A network is missing or damaged.
+    EvaluationError
+        A metrics file is missing.
+    StoreError
+        The folder cannot be written.
+    """
+    for stage, folder in networks.items():
+        (load_selection if stage == "selection" else load_assignment)(folder)
+    description = {
+        "package_version": __version__,
+        "dataset": dataset,
+        "licence": licence,
+        "command": f"snakemake --cores all results/{dataset}/model --configfile <here>/settings.yaml",
+        "figures": {row: _figures(path) for row, path in metrics.items()},
+        "networks": {stage: _record(folder) for stage, folder in networks.items()},
+    }
+    with publish_folder(output) as partial:
+        for stage, folder in networks.items():
+            (partial / stage).mkdir()
+            for file in NETWORK_FILES:
+                shutil.copyfile(folder / file, partial / stage / file)
+        (partial / "model.json").write_text(json.dumps(description, indent=1) + "\n")
+        (partial / "settings.yaml").write_text(yaml.safe_dump(dict(configuration), sort_keys=False))
+
+
+def describe_models(folder: Path) -> str:
+    """Markdown table of all models below a folder.
+
+    Raises
+    ------
+    CheckpointError
+        A `model.json` is damaged.
+    """
+    lines = ["| model | row | scores | size | trained on, licence | made by |", "|---|---|---|---|---|---|"]
+    for path in sorted(folder.glob("*/model.json")):
+        try:
+            model = json.loads(path.read_text())
+            size = sum(network["bytes"] for network in model["networks"].values())
+            command = model["command"].replace("<here>", path.parent.as_posix())
+            facts = f"{size / 1e6:.1f} MB | {model['licence']} | `{command}`"
+            for row, figures in model["figures"].items():
+                scores = ", ".join(f"{name} {figures[name]:.3f}" for name in list(figures)[:2])
+                lines.append(f"| {path.parent.name} | {row} | {model['dataset']}: {scores} | {facts} |")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} cannot be parsed ({error})", "export the model again") from None
+    return "\n".join(lines) + "\n"
+
+
+def _figures(path: Path) -> dict[str, float]:
+    if not path.is_file():
+        raise EvaluationError(f"{path} is missing", "evaluate with these networks first")
+    return {str(name): float(value) for name, value in pd.read_csv(path).iloc[0].items()}
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    weights = (folder / "network.safetensors").read_bytes()
+    return {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)}

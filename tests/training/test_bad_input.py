@@ -1,0 +1,113 @@
+"""What stops a training, and checkpoints that do not fit: the message names what is wrong."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_trainings import GROUPING, REINFORCE
+
+from alba.errors import CheckpointError, TrainingError
+from alba.training.checkpoint import load_assignment, load_selection
+from alba.training.compatibility import check_networks, differences
+from alba.training.reinforce import reinforce
+from alba.training.run import progress_folder
+
+
+@pytest.mark.parametrize("stage", ["selection", "assignment", "reinforce"])
+def test_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(trainer, tmp_path, monkeypatch, stage):
+    """A gradient explodes in the second epoch."""
+    original, seen = torch.optim.Adam.step, []
+
+    def step(optimizer, *arguments):
+        seen.append(original(optimizer, *arguments))
+        if len(list(tmp_path.rglob("epoch-0001"))):
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.data.fill_(float("inf"))
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    output = tmp_path / stage
+    with pytest.raises(TrainingError) as caught:
+        trainer(stage, output)
+    assert "in epoch 2" in str(caught.value)
+    assert f"lower {stage}.learning_rate" in str(caught.value)
+    named = next(word for word in str(caught.value).replace(":", " ").split() if word.endswith("epoch-0001"))
+    assert named.startswith(str(progress_folder(output)))
+    weights = load_file(f"{named}/network.safetensors")
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+    assert not output.exists()
+    if stage != "selection":
+        load_assignment(progress_folder(output) / "epoch-0001")  # a checkpoint like any other
+
+
+def test_features_that_are_not_finite_are_noticed(trainer, tmp_path):
+    shutil.copytree(trainer.root / "all-learnt", tmp_path / "assignment")
+    path = tmp_path / "assignment/network.safetensors"
+    weights = load_file(path)
+    weights["head.0.weight"].fill_(float("nan"))
+    save_file(weights, path)
+    folders = trainer.root / "selection", tmp_path / "assignment"
+    with pytest.raises(TrainingError, match="epoch-0000"):
+        reinforce(trainer.corpus, *folders, REINFORCE, tmp_path / "reinforce")
+
+
+def test_checkpoint_of_other_grouping_settings_names_them(trainer, tmp_path):
+    folders = trainer.root / "selection", trainer.root / "all-learnt"
+    asked = GROUPING.model_copy(update={"working_height": 48, "none_action": False})
+    with pytest.raises(CheckpointError) as caught:
+        reinforce(trainer.corpus, *folders, REINFORCE, tmp_path / "reinforce", asked)
+    assert "grouping.working_height: 36 there, 48 here" in str(caught.value)
+    assert "grouping.none_action: True there, False here" in str(caught.value)
+    assert "num_slots" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_that_were_not_trained_together_name_their_settings(trainer, tmp_path):
+    other = trainer("selection", tmp_path / "selection", threshold=0.3, epochs=1)
+    loaded = load_selection(other), load_assignment(trainer.root / "assignment")
+    with pytest.raises(CheckpointError) as caught:
+        check_networks(other, loaded[0], trainer.root / "assignment", loaded[1])
+    assert "selection.threshold: 0.2 there, 0.3 here" in str(caught.value)
+    assert "selection.epochs: 3 there, 1 here" in str(caught.value)
+    own = trainer.root / "selection"
+    check_networks(own, load_selection(own), trainer.root / "assignment", loaded[1])
+
+
+def test_checkpoint_for_another_number_of_features_is_refused(trainer, tmp_path):
+    shutil.copytree(trainer.root / "all-learnt", tmp_path / "assignment")
+    path = tmp_path / "assignment/network.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "num_features": description["num_features"] + 1}))
+    with pytest.raises(CheckpointError, match=r"does not fit the settings in network.json .*size mismatch"):
+        load_assignment(tmp_path / "assignment")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("network.json", b"{", "cannot be parsed"),
+        ("network.json", b"\xff\xfe\x00", "cannot be parsed"),
+        ("network.json", b"[]", "cannot be parsed"),
+        ("network.json", b'{"kind": "assignment"}', "lacks num_features, settings"),
+        ("network.safetensors", b"\x10\x00", "is damaged"),
+        ("network.safetensors", None, "is damaged"),
+        ("network.json", None, "is missing"),
+    ],
+)
+def test_damaged_checkpoint_is_named(trainer, tmp_path, name, content, message):
+    shutil.copytree(trainer.root / "assignment", tmp_path / "assignment")
+    path = tmp_path / "assignment" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_assignment(tmp_path / "assignment")
+    assert str(path) in str(caught.value)
+
+
+def test_where_a_network_was_trained_is_no_difference():
+    assert differences("reinforce", REINFORCE, REINFORCE.model_copy(update={"device": "cuda"})) == ""
+    other = REINFORCE.model_copy(update={"device": "cuda", "clip": 0.5})
+    assert differences("reinforce", REINFORCE, other) == "reinforce.clip: 0.2 there, 0.5 here"

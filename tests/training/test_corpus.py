@@ -1,0 +1,65 @@
+"""Learning from several data sets at once."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from alba.config import DatasetSettings, SelectionSettings, SpritesSettings
+from alba.datasets.generated import GeneratedFolder
+from alba.datasets.sprites import write_sprites
+from alba.errors import TrainingError
+from alba.training import selection
+from alba.training.corpus import Corpus, store_of
+
+FOLDERS = {
+    name: tuple(Path(name, stage) for stage in ("proposals", "flow", "labels")) for name in ("real", "made")
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """Three videos, and two made from the first and the last of them."""
+    root = tmp_path_factory.mktemp("corpora")
+    for name, num in (("real", 3), ("made", 2)):
+        write_sprites(
+            SpritesSettings(num_train=num, num_val=1, num_frames=1, height=72, width=128), root / name
+        )
+    made = GeneratedFolder(root / "made")
+    for kind in ("JPEGImages", "Annotations_unsupervised"):
+        for k in range(2):
+            (root / "made" / kind / f"480p/train-00{k}").rename(root / "made" / kind / f"480p/mirror-{k}")
+    made.add_list("train", ["mirror-0", "mirror-1"])
+    made.add_origins({"mirror-0": {"origin": 0}, "mirror-1": {"origin": 2}})
+    return {
+        name: Corpus.of(DatasetSettings(root=str(root / name)), "train", *folders)
+        for name, folders in FOLDERS.items()
+    }
+
+
+def test_stores_are_found_where_their_data_set_keeps_them(corpora):
+    joined = Corpus.join(list(corpora.values()))
+    names = [video.name for video in joined.videos]
+    assert names == ["train-000", "train-001", "train-002", "mirror-0", "mirror-1"]
+    assert store_of(joined.flow, joined.videos[1]) == Path("real/flow/train-001.zarr")
+    assert store_of(joined.labels, joined.videos[4]) == Path("made/labels/mirror-1.zarr")
+    assert Corpus.join([corpora["real"]]) is corpora["real"]
+
+
+def test_videos_of_one_name_are_refused(corpora):
+    with pytest.raises(TrainingError, match="two data sets have a video train-000"):
+        Corpus.join([corpora["real"], corpora["real"]])
+
+
+def test_cross_fitting_holds_back_whatever_was_made_from_a_video(corpora, monkeypatch):
+    joined = Corpus.join(list(corpora.values()))
+    assert list(joined.origins) == [0, 1, 2, 0, 2]
+    videos = [SimpleNamespace(index=v, boxes=np.zeros((1, 4))) for v in range(5)]
+    monkeypatch.setattr(selection, "_fit", lambda others, *_: ([video.index for video in others], []))
+    monkeypatch.setattr(selection, "select", lambda trained_on, video: np.array(trained_on))
+    outputs = selection._cross_fit(videos, joined.origins, SelectionSettings(folds=3))
+    assert sorted(outputs) == list(range(5))
+    for v, trained_on in outputs.items():
+        assert trained_on.size
+        assert joined.origins[v] not in {joined.origins[other] for other in trained_on}

@@ -1,0 +1,121 @@
+"""A training that is stopped goes on where it was, and ends with the very same parameters."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from tiny_trainings import read_log, same_networks
+
+from alba.training.run import Run, progress_folder
+
+STAGES = ("selection", "assignment", "reinforce")
+
+
+class Stopped(BaseException):
+    """What a process that is killed does not get round to handle."""
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Make the next trainings stop once so many epochs, epoch 0 included, have been written."""
+    original = Run.end_epoch
+
+    def install(num: int) -> None:
+        ended = []
+
+        def end_epoch(run, *arguments):
+            original(run, *arguments)
+            ended.append(run)
+            if len(ended) == num:
+                raise Stopped
+
+        monkeypatch.setattr(Run, "end_epoch", end_epoch)
+
+    yield install
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("num_epochs", [1, 3])
+def test_stopped_training_ends_like_an_uninterrupted_one(
+    trainer, tmp_path, stop_after, monkeypatch, stage, num_epochs, caplog
+):
+    output = tmp_path / stage
+    stop_after(num_epochs)
+    with pytest.raises(Stopped):
+        trainer(stage, output)
+    assert not output.exists()
+    assert list(progress_folder(output).rglob("training.json"))
+    monkeypatch.undo()
+    trainer(stage, output)
+    assert f"going on after epoch {num_epochs - 1}" in caplog.text
+    assert same_networks(output, trainer.root / stage)
+    pd.testing.assert_frame_equal(read_log(output), read_log(trainer.root / stage))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [stage, f"{stage}.ready.json"]
+
+
+def test_selection_stopped_after_cross_fitting_does_not_fit_the_folds_again(
+    trainer, tmp_path, stop_after, monkeypatch, caplog
+):
+    stop_after(6)  # four of the folds, then epochs 0 and 1 of the network that is published
+    with pytest.raises(Stopped):
+        trainer("selection", tmp_path / "selection")
+    monkeypatch.undo()
+    trainer("selection", tmp_path / "selection")
+    assert "going on after epoch 3" in caplog.text
+    assert "going on after epoch 1" in caplog.text
+    assert same_networks(tmp_path / "selection", trainer.root / "selection")
+
+
+def test_killed_process_leaves_what_the_next_one_goes_on_with(trainer, tmp_path, environment):
+    output = tmp_path / "reinforce"
+    command = [sys.executable, "-m", "alba", *trainer.command("reinforce", output, epochs=400)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        waited = time.monotonic()
+        while not list(progress_folder(output).glob("epoch-000[3-9]")):
+            assert process.poll() is None
+            assert time.monotonic() - waited < 120
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not output.exists()
+    (newest,) = (p for p in progress_folder(output).glob("epoch-*") if p.suffix != ".partial")
+    reached = json.loads((newest / "training.json").read_text())["epoch"]
+    # As if the process had been told from the start to go no further than a little beyond that.
+    state = json.loads((newest / "training.json").read_text())
+    state["identity"]["settings"]["epochs"] = reached + 2
+    (newest / "training.json").write_text(json.dumps(state))
+    trainer("reinforce", output, epochs=reached + 2)
+    trainer("reinforce", tmp_path / "whole", epochs=reached + 2)
+    assert same_networks(output, tmp_path / "whole")
+
+
+def test_progress_under_other_settings_is_not_used(trainer, tmp_path, stop_after, monkeypatch, caplog):
+    stop_after(2)
+    with pytest.raises(Stopped):
+        trainer("assignment", tmp_path / "assignment", learning_rate=0.1)
+    monkeypatch.undo()
+    trainer("assignment", tmp_path / "assignment")
+    assert "is of other settings or inputs: starting anew" in caplog.text
+    assert same_networks(tmp_path / "assignment", trainer.root / "assignment")
+
+
+def test_damaged_progress_is_not_used(trainer, tmp_path, stop_after, monkeypatch, caplog):
+    stop_after(2)
+    with pytest.raises(Stopped):
+        trainer("assignment", tmp_path / "assignment")
+    monkeypatch.undo()
+    (path,) = progress_folder(tmp_path / "assignment").glob("epoch-0001/training.safetensors")
+    path.write_bytes(path.read_bytes()[:100])
+    trainer("assignment", tmp_path / "assignment")
+    assert "is damaged" in caplog.text
+    assert same_networks(tmp_path / "assignment", trainer.root / "assignment")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_identical_runs_give_identical_networks(trainer, tmp_path, stage):
+    assert same_networks(trainer(stage, tmp_path / stage), trainer.root / stage)
+    assert not same_networks(trainer(stage, tmp_path / "other", seed=1), trainer.root / stage)
