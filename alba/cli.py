@@ -158,7 +158,7 @@ def train_assignment(
     settings: Settings = DEFAULTS,
     grouping: Grouping = DEFAULTS,
 ) -> None:
-    """Train the assignment network on the oracle's decisions."""
+    """Train an assignment network, relational or pairwise, on the oracle's decisions."""
     from alba.training.assignment import train_assignment as train
 
     corpus = _corpus(dataset, split, proposals, flow, labels)

@@ -3,5 +3,5 @@
 import runpy
 from pathlib import Path
 
-for name in ("evaluation.py", "stores.py"):
+for name in ("evaluation.py", "stores.py", "rollout.py"):
     runpy.run_path(str(Path(__file__).with_name(name)), run_name="__main__")

@@ -18,17 +18,20 @@ REVISIONS = {
     "labels": 1,
     "selection": 2,
     "assignment": 2,
+    "pairwise": 1,
     "reinforce": 2,
     "segment": 3,
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
 
-ROWS = ("proposals", "selection", "relational", "reinforced", "oracle")
+ROWS = ("proposals", "selection", "pairwise", "relational", "reinforced", "oracle")
 """Rows of the ablation (Table 1), each a way to segment: proposals with a naive assignment, naive
-assignment of selected proposals, the supervised networks, the whole system, the oracle."""
+assignment of selected proposals, assignment by a network that compares two proposals, the supervised
+networks, the whole system, the oracle."""
 
 NETWORKS_OF_ROW = {
     "selection": {"selection": "selection"},
+    "pairwise": {"selection": "selection", "assignment": "pairwise"},
     "relational": {"selection": "selection", "assignment": "assignment"},
     "reinforced": {"selection": "selection", "assignment": "reinforce"},
 }
@@ -96,8 +99,8 @@ def _inputs(
             return [stages.selection, *splits], [
                 (each, earlier) for each in learnt_from for earlier in ("labels", "flow")
             ]
-        case "assignment":
-            return [stages.assignment, stages.grouping], [(name, "selection")]
+        case "assignment" | "pairwise":
+            return [getattr(stages, stage), stages.grouping], [(name, "selection")]
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
         case "segment":

@@ -230,8 +230,15 @@ class GroupingSettings(Settings):
 
 
 class AssignmentSettings(TrainingSettings):
-    """Relational assignment network and its supervised training."""
+    """Assignment network and its supervised training."""
 
+    # Not named in the key of a relational network, so that those made before this setting stay in use.
+    network: Literal["relational", "pairwise"] = Field(
+        "relational",
+        exclude_if=lambda network: network == "relational",
+        description="relational: a proposal and what each slot holds; pairwise: two proposals, the simple "
+        "one that the ablation's row of that name trains in any case",
+    )
     fusion: Literal["early", "late"] = Field(
         "late",
         description="early: all channels of a proposal and a slot through one encoder (paper); "
@@ -350,6 +357,11 @@ class Stages(Settings):
                 if own is not None
             }
         )
+
+    @property
+    def pairwise(self) -> AssignmentSettings:
+        """Settings of the ablation's simple network: those of stage `assignment` but for what it is."""
+        return self.assignment.model_copy(update={"network": "pairwise"})
 
 
 class DatasetSettings(Settings):

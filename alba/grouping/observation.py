@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 from alba.grouping.state import FrameBatch, GroupingState
 
 Observation = tuple[Tensor, ...]
-"""Tensors with one leading axis, decisions."""
+"""What a network is called with, in the order of its parameters."""
 
 NUM_RELATIONS = 21
 """Scalars that relate a proposal and a slot, before the features of both."""
@@ -25,8 +26,8 @@ class Observer(Protocol):
     def observe(self, frame: FrameBatch, state: GroupingState, i: int, num_live: int) -> Observation:
         """Observation of proposal `i` against slots 1..num_live and, if there is one, "none"."""
 
-    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
-        """Concatenate along decisions, every one padded to `num_live` slots."""
+    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
+        """Those decisions of each observation that are `kept`, as one batch of `num_live` slots."""
 
     def mirror(self, observation: Observation) -> Observation:
         """The same observations of a mirrored video."""
@@ -45,32 +46,40 @@ class RelationObserver:
         self.none_action = none_action
 
     def observe(self, frame: FrameBatch, state: GroupingState, i: int, num_live: int) -> Observation:
-        """One vector per slot: (B, num_live [+ 1], 21 + 2 D) float32."""
-        scalars = _relations(frame, state, i)[:, :num_live]
-        own = frame.features[:, i, None].expand(-1, num_live, -1)
+        """What relates the proposal to each slot, and the proposal's own features.
+
+        Returns
+        -------
+        rows : (B, num_live [+ 1], 21 + D) float32
+            Scalars, then absolute differences of features.
+        own : (B, D) float32
+        """
+        own = frame.features[:, i]
         used = torch.arange(num_live, device=own.device) < state.num_used[:, None]
-        difference = (own - state.slot_features()[:, :num_live]).abs() * used[..., None]
-        rows = torch.cat([scalars, own, difference], dim=2)
+        difference = (own[:, None] - state.slot_features[:, :num_live]).abs() * used[..., None]
+        rows = torch.cat([_relations(frame, state, i)[:, :num_live], difference], dim=2)
         if self.none_action:
             none = rows[:, :1].clone()
             none[..., :_SLOT_SCALARS] = 0
             none[..., _IS_NONE] = 1
-            none[..., NUM_RELATIONS + own.shape[2] :] = 0
+            none[..., NUM_RELATIONS:] = 0
             rows = torch.cat([rows, none], dim=1)
-        return (rows,)
+        return rows, own
 
-    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
+    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`; the row for "none" stays the last."""
         extra = int(self.none_action)
         padded = []
-        for (rows,) in observations:
+        for (rows, _), here in zip(observations, kept, strict=True):
             missing = num_live + extra - rows.shape[1]
+            chosen = rows[here]
             if not missing:
-                padded.append(rows)
+                padded.append(chosen)
                 continue
-            slots, none = rows[:, : rows.shape[1] - extra], rows[:, rows.shape[1] - extra :]
+            slots, none = chosen.tensor_split([rows.shape[1] - extra], dim=1)
             padded.append(torch.cat([functional.pad(slots, (0, 0, 0, missing)), none], dim=1))
-        return (torch.cat(padded),)
+        own = [own[here] for (_, own), here in zip(observations, kept, strict=True)]
+        return torch.cat(padded), torch.cat(own)
 
     def mirror(self, observation: Observation) -> Observation:
         """Relations do not tell left from right."""
@@ -106,8 +115,8 @@ def _relations(frame: FrameBatch, state: GroupingState, i: int) -> Tensor:
         best_rival,
         painted / area,
         painted / painted_area.clamp_min(1),
-        _log_ratio(area, before_area),
-        _log_ratio(area, painted_area),
+        log_ratio(area, before_area),
+        log_ratio(area, painted_area),
         (before_area / frame_area).sqrt(),
         (painted_area / before_area.clamp_min(1)).clamp_max(2) / 2,
         used * state.age.log1p() / 3,
@@ -121,48 +130,81 @@ def _relations(frame: FrameBatch, state: GroupingState, i: int) -> Tensor:
     return torch.stack(columns, dim=2)
 
 
-def _log_ratio(area: Tensor, other: Tensor) -> Tensor:
+def log_ratio(area: Tensor, other: Tensor) -> Tensor:
+    """How much larger an area is than another, in powers of 16; 0 where there is no other."""
     ratio = (area / other.clamp_min(1)).log() / math.log(16)
     return torch.where(other > 0, ratio.clamp(-1.5, 1.5), 0.0)
 
 
 class PictureObserver:
-    """Early fusion: label maps from which the network draws p_i, M_{t-1}^k and M_{<i,t}^k."""
+    """Early fusion: label maps from which the network draws p_i, M_{t-1}^k and M_{<i,t}^k.
+
+    What episodes have in common is there once: a frame's pictures, and a proposal's mask.
+    """
 
     none_action = False
 
     def observe(self, frame: FrameBatch, state: GroupingState, i: int, num_live: int) -> Observation:
-        """Label maps, pictures and features of proposal `i`.
+        """Slots, proposal and pictures.
 
         Returns
         -------
-        label_maps : (B, 3, S, S) uint8
-            Slots of M_{t-1}, slots of M_{<i,t}, the proposal.
-        pictures : (B, 5, S, S) float16
+        slot_maps : (B, 2, S, S) uint8
+            Slots of M_{t-1}, slots of M_{<i,t}.
         features : (B, D) float32
+        proposal_of : (B,) int64
+            Row of `proposals` that each decision is about.
+        proposals : (V, S, S) bool
+        frame_of : (V,) int64
+            Row of `pictures` that each proposal belongs to.
+        pictures : (V, 5, S, S) float16
         """
         assert frame.cell_maps is not None
         assert frame.pictures is not None
         previous_maps = state.previous_maps
         if previous_maps is None:
             previous_maps = torch.zeros_like(frame.cell_maps)
-        maps = [
-            _look_up(state.previous_cells, previous_maps),
-            _look_up(state.cells, frame.cell_maps),
-            _look_up(frame.membership[:, i].long(), frame.cell_maps),
-        ]
-        return torch.stack(maps, dim=1).to(torch.uint8), frame.pictures, frame.features[:, i]
+        slot_maps = [_look_up(state.previous_cells, previous_maps), _look_up(state.cells, frame.cell_maps)]
+        one_each = slice(None, None, frame.num_rollouts)
+        proposals = _look_up(frame.membership[one_each, i], frame.cell_maps[one_each])
+        videos = torch.arange(len(proposals), device=proposals.device)
+        proposal_of = videos.repeat_interleave(frame.num_rollouts)
+        return (
+            torch.stack(slot_maps, dim=1).to(torch.uint8),
+            frame.features[:, i],
+            proposal_of,
+            proposals,
+            videos,
+            frame.pictures,
+        )
 
-    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
-        """Concatenate along decisions."""
-        return tuple(torch.cat(parts) for parts in zip(*observations, strict=True))
+    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
+        """Concatenate; the pictures that several decisions share are taken once."""
+        banks = {id(observation[-1]): observation[-1] for observation in observations}
+        starts = dict(zip(banks, accumulate(map(len, banks.values()), initial=0), strict=False))
+        slot_maps, features, proposal_of, frame_of, num_proposals = [], [], [], [], 0
+        for (maps, own, proposal, proposals, frame, pictures), here in zip(observations, kept, strict=True):
+            slot_maps.append(maps[here])
+            features.append(own[here])
+            proposal_of.append(proposal[here] + num_proposals)
+            frame_of.append(frame + starts[id(pictures)])
+            num_proposals += len(proposals)
+        return (
+            torch.cat(slot_maps),
+            torch.cat(features),
+            torch.cat(proposal_of),
+            torch.cat([observation[3] for observation in observations]),
+            torch.cat(frame_of),
+            # The same object where there is one, so that later joins still know it.
+            torch.cat(list(banks.values())) if len(banks) > 1 else observations[0][-1],
+        )
 
     def mirror(self, observation: Observation) -> Observation:
         """Mirror the pictures; u then points the other way."""
-        label_maps, pictures, features = observation
+        slot_maps, features, proposal_of, proposals, frame_of, pictures = observation
         mirrored = pictures.flip(-1)
         mirrored[:, 3] *= -1
-        return label_maps.flip(-1), mirrored, features
+        return slot_maps.flip(-1), features, proposal_of, proposals.flip(-1), frame_of, mirrored
 
 
 def _look_up(values: Tensor, maps: Tensor) -> Tensor:

@@ -225,13 +225,10 @@ def join_steps(steps: Sequence[Step], observer: Observer) -> tuple[Observation, 
     num_live : int
     """
     num_live = max(step.num_live for step in steps)
-    parts = []
-    for step in steps:
-        here = step.active.nonzero()[:, 0]
-        parts.append((tuple(part[here] for part in step.observation), here))
-    observation = observer.join([part for part, _ in parts], num_live)
+    active = [step.active.nonzero()[:, 0] for step in steps]
+    observation = observer.join([step.observation for step in steps], active, num_live)
     choices, used, kept = [], [], []
-    for step, (_, here) in zip(steps, parts, strict=True):
+    for step, here in zip(steps, active, strict=True):
         choice = step.choice[here]
         is_none = choice == step.num_live
         choices.append(torch.where(is_none, num_live, choice) if observer.none_action else choice)

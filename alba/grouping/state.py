@@ -5,7 +5,7 @@ policy, so "an empty slot" always means the first of them, and its probability i
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -36,8 +36,10 @@ class FrameBatch:
     features : (B, N, D) float32
     cell_maps : (B, S, S) int64, optional
         For policies that look at pictures.
-    pictures : (B, 5, S, S) float16, optional
-        Red, green, blue and flow, for the same.
+    pictures : (V, 5, S, S) float16, optional
+        Red, green, blue and flow of each video, for the same.
+    num_rollouts : int
+        Episodes per video: episode b is of video b // num_rollouts.
     """
 
     active: Tensor
@@ -49,15 +51,16 @@ class FrameBatch:
     features: Tensor
     cell_maps: Tensor | None
     pictures: Tensor | None
+    num_rollouts: int = 1
 
     def repeat(self, num: int) -> "FrameBatch":
-        """Every episode `num` times in a row."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return FrameBatch(
-            **{  # type: ignore[arg-type]
-                k: None if part is None else part.repeat_interleave(num, 0) for k, part in parts.items()
-            }
-        )
+        """`num` episodes of each video side by side; pictures stay one per video."""
+        parts = {
+            field.name: part.repeat_interleave(num, 0)
+            for field in fields(self)
+            if field.name != "pictures" and isinstance(part := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **parts, num_rollouts=num)
 
 
 def collate_frames(videos: Sequence[GroupingVideo], device: torch.device) -> Iterator[FrameBatch]:
@@ -136,6 +139,40 @@ def resize_map(frame: FrameCells, size: int) -> NDArray[np.int64]:
     return frame.cell_map[np.ix_(rows, columns)].astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Leads:
+    """The proposal of a frame that each slot was joined by first.
+
+    Parameters
+    ----------
+    found : (B, K) bool
+        False where the slot was never joined; the rest is then 0.
+    features : (B, K, D) float32
+    area : (B, K) float32
+        Pixels, when it was joined.
+    age : (B, K) float32
+        Frames since then.
+    membership : (B, K, A) bool
+        Its cells, if it is of the frame that they are the cells of, else none.
+    """
+
+    found: Tensor
+    features: Tensor
+    area: Tensor
+    age: Tensor
+    membership: Tensor
+
+    def after(self, earlier: "Leads") -> "Leads":
+        """The last leads at the start of the next frame: these, and earlier ones where there are none."""
+        return Leads(
+            self.found | earlier.found,
+            torch.where(self.found[..., None], self.features, earlier.features),
+            torch.where(self.found, self.area, earlier.area),
+            torch.where(self.found, 1.0, earlier.age + earlier.found),
+            self.membership,
+        )
+
+
 class GroupingState:
     """M_{t-1}, M_{<i,t} and what each slot has looked like so far.
 
@@ -165,13 +202,26 @@ class GroupingState:
         """(B, K) float32: frames since the slot was last painted."""
         self.num_seen = torch.zeros(num_episodes, num_slots, device=device)
         """(B, K) float32: frames in which the slot was painted."""
-        self._feature_sum = torch.zeros(num_episodes, num_slots, num_features, device=device)
+        self.leads = Leads(
+            torch.zeros(num_episodes, num_slots, dtype=torch.bool, device=device),
+            torch.zeros(num_episodes, num_slots, num_features, device=device),
+            torch.zeros(num_episodes, num_slots, device=device),
+            torch.zeros(num_episodes, num_slots, device=device),
+            torch.zeros(num_episodes, num_slots, 1, dtype=torch.bool, device=device),
+        )
+        """Of the last frame before this one in which each slot was joined."""
+        self._joined: list[Tensor] = []
+        self.slot_features = torch.zeros(num_episodes, num_slots, num_features, device=device)
+        """(B, K, D) float32: area-weighted running mean of what was joined to each slot."""
         self._feature_weight = torch.zeros(num_episodes, num_slots, device=device)
 
     def begin_frame(self, frame: FrameBatch) -> None:
         """Move on to the next frame: what was painted becomes M_{t-1}."""
         self.previous_maps = self.frame.cell_maps if self.frame else None
+        if self.frame:
+            self.leads = self.leads_of_frame().after(self.leads)
         self.frame = frame
+        self._joined = []
         self.previous_cells = self.cells
         slots = functional.one_hot(self.previous_cells, self.num_slots + 1)[..., 1:].float()
         self.previous_overlap = frame.from_previous @ slots
@@ -182,7 +232,6 @@ class GroupingState:
         self.age = self.age + 1
         self.num_seen = self.num_seen + (self.painted_area > 0)
         self.painted_area = torch.zeros_like(self.painted_area)
-        self._feature_sum = self._feature_sum * MEMORY_DECAY
         self._feature_weight = self._feature_weight * MEMORY_DECAY
 
     def painted_overlap(self, i: int) -> Tensor:
@@ -192,9 +241,21 @@ class GroupingState:
         counts = pixels.new_zeros(len(pixels), self.num_slots + 1)
         return counts.scatter_add_(1, self.cells, pixels)
 
-    def slot_features(self) -> Tensor:
-        """Area-weighted running mean of what was joined to each slot: (B, K, D) float32."""
-        return self._feature_sum / self._feature_weight.clamp_min(1e-12)[..., None]
+    def leads_of_frame(self) -> Leads:
+        """The leads of this frame so far."""
+        assert self.frame is not None
+        numbers = torch.arange(1, self.num_slots + 1, device=self.num_used.device)
+        never = torch.zeros_like(self.num_used)
+        joined = torch.stack([*self._joined, never], dim=1)[:, None] == numbers[:, None]
+        found, first = joined.max(dim=2)
+        episodes = torch.arange(len(found), device=found.device)[:, None]
+        return Leads(
+            found,
+            self.frame.features[episodes, first] * found[..., None],
+            self.frame.areas[episodes, first] * found,
+            torch.zeros_like(self.age),
+            self.frame.membership[episodes, first] & found[..., None],
+        )
 
     def assign(self, i: int, slots: Tensor) -> None:
         """Join proposal `i` to a slot; it paints the pixels that no earlier proposal has taken.
@@ -206,12 +267,24 @@ class GroupingState:
             1..K, or 0 for none, which paints nothing.
         """
         assert self.frame is not None
+        self._joined.append(slots)
         claimed = self.frame.membership[:, i] & (self.cells == 0) & (slots > 0)[:, None]
         self.cells = torch.where(claimed, slots[:, None], self.cells)
         self.num_used = torch.maximum(self.num_used, slots)
         joined = functional.one_hot(slots, self.num_slots + 1)[:, 1:].float()
         self.painted_area = self.painted_area + joined * (claimed * self.frame.sizes).sum(1, keepdim=True)
-        weight = joined * self.frame.areas[:, i, None]
-        self._feature_weight = self._feature_weight + weight
-        self._feature_sum = self._feature_sum + weight[..., None] * self.frame.features[:, i, None]
         self.age = torch.where(joined > 0, 0.0, self.age)
+        self._remember(i, slots)
+
+    def _remember(self, i: int, slots: Tensor) -> None:
+        """Move the mean of the slot that each episode joins towards the proposal; the others stay."""
+        assert self.frame is not None
+        slot = (slots - 1).clamp_min(0)[:, None]
+        weight = self._feature_weight.gather(1, slot)
+        gained = torch.where(slots > 0, self.frame.areas[:, i], 0.0)[:, None]
+        share = gained / (weight + gained).clamp_min(1e-12)
+        row = slot[..., None].expand(-1, 1, self.slot_features.shape[2])
+        mean = self.slot_features.gather(1, row)
+        moved = mean + share[..., None] * (self.frame.features[:, i, None] - mean)
+        self.slot_features = self.slot_features.scatter(1, row, moved)
+        self._feature_weight = self._feature_weight.scatter(1, slot, weight + gained)

@@ -1,5 +1,6 @@
-"""The networks: selection and relational assignment."""
+"""The networks: selection, pairwise and relational assignment."""
 
+from alba.networks.pairwise import PairwiseNetwork
 from alba.networks.relation import EarlyRelation, LateRelation
 from alba.networks.selection import NUM_PICTURE_CHANNELS, SelectionNetwork, crop_proposals
 
@@ -7,6 +8,7 @@ __all__ = [
     "NUM_PICTURE_CHANNELS",
     "EarlyRelation",
     "LateRelation",
+    "PairwiseNetwork",
     "SelectionNetwork",
     "crop_proposals",
 ]

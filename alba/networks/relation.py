@@ -1,35 +1,87 @@
-"""The relational assignment network: does a proposal belong to a slot? (section 3.1, figure 3)"""
+"""The relational assignment network: does a proposal belong to a slot? (section 3.1, figure 3)
+
+Both forms give what a direct evaluation of every proposal/slot pair gives, and evaluate less
+(docs/architecture.md, "Exact savings").
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from alba.config import AssignmentSettings
 from alba.networks.layers import Encoder, Standardize, mlp
+from alba.networks.patches import can_patch, changed_means, encode_all, encode_changes, with_changes
+
+PATCHED_SIZE = 128
+"""Pictures of this side and more are encoded only where masks change them, which pays on the CPU."""
+
+Known = TypeVar("Known")
 
 
 class LateRelation(nn.Module):
     """One MLP over the vector that relates a proposal and a slot; the same for every slot.
 
+    Its inputs are scalars that relate the two, the proposal's own features, and their differences to the
+    slot's, in this order. The own features' part of the first layer is computed once per proposal.
+
     Parameters
     ----------
     settings : AssignmentSettings
-    num_inputs : int
-        Length of a relation vector.
+    num_scalars : int
+    num_features : int
+        D.
     """
 
-    def __init__(self, settings: AssignmentSettings, num_inputs: int) -> None:
+    _own: Tensor
+
+    def __init__(self, settings: AssignmentSettings, num_scalars: int, num_features: int) -> None:
         super().__init__()
+        num_inputs = num_scalars + 2 * num_features
         self.standardize = Standardize(num_inputs)
         self.head = mlp(num_inputs, settings.hidden)
+        own = torch.zeros(num_inputs, dtype=torch.bool)
+        own[num_scalars : num_scalars + num_features] = True
+        self.register_buffer("_own", own, persistent=False)
 
-    def forward(self, rows: Tensor, num_live: int) -> Tensor:
-        """Logits (M, L) of relation vectors (M, L, num_inputs)."""
-        logits: Tensor = self.head(self.standardize(rows))
+    def inputs(self, rows: Tensor, own: Tensor) -> Tensor:
+        """What `standardize` is fitted on: (P, num_inputs) float."""
+        seen = rows.new_empty(*rows.shape[:2], len(self._own))
+        seen[..., self._own] = own[:, None]
+        seen[..., ~self._own] = rows
+        return seen.flatten(0, 1)
+
+    def forward(self, rows: Tensor, own: Tensor, num_live: int) -> Tensor:
+        """Logits of joining slots, and of joining nothing where there is a row for it.
+
+        Parameters
+        ----------
+        rows : (M, L, num_scalars + D) float
+            Scalars and differences.
+        own : (M, D) float
+        num_live : int
+
+        Returns
+        -------
+        (M, L) float
+        """
+        first = cast(nn.Linear, self.head[0])
+        own_weight, pair_weight = first.weight[:, self._own], first.weight[:, ~self._own]
+        of_proposal = functional.linear(self.standardize(own, self._own), own_weight, first.bias)
+        of_pair = functional.linear(self.standardize(rows, ~self._own), pair_weight)
+        logits: Tensor = self.head[1:](of_pair + of_proposal[:, None])
         return logits[..., 0]
 
 
 class EarlyRelation(nn.Module):
     """Siamese encoder over (I, u, v, p_i, M_{t-1}^k, M_{<i,t}^k), joined by f_i, for every slot k.
+
+    The first convolution is linear in its channels: the picture's part is computed once per frame, the
+    proposal's once per proposal, and only the slot's once per pair. Pairs of the same proposal with slots of
+    the same two masks are encoded once; above all, that is one for all slots without a pixel. In a
+    rollout on the CPU the layers that follow are computed only where the masks reach, if pictures are large.
 
     Parameters
     ----------
@@ -44,17 +96,36 @@ class EarlyRelation(nn.Module):
         self.encoder = Encoder((5 if self.rgb else 2) + 3, settings.encoder.widths)
         self.standardize = Standardize(num_features)
         self.head = mlp(self.encoder.num_features + num_features, settings.hidden)
+        self._known: tuple[Tensor, tuple[int, ...], Any] | None = None
 
-    def forward(self, label_maps: Tensor, pictures: Tensor, features: Tensor, num_live: int) -> Tensor:
+    def inputs(self, slot_maps: Tensor, features: Tensor, *others: Tensor) -> Tensor:
+        """What `standardize` is fitted on: (P, num_features) float."""
+        return features
+
+    def forward(
+        self,
+        slot_maps: Tensor,
+        features: Tensor,
+        proposal_of: Tensor,
+        proposals: Tensor,
+        frame_of: Tensor,
+        pictures: Tensor,
+        num_live: int,
+    ) -> Tensor:
         """Logits of joining slots 1..L.
 
         Parameters
         ----------
-        label_maps : (M, 3, S, S) uint8
-            Slots of M_{t-1}, slots of M_{<i,t}, the proposal.
-        pictures : (M, 5, S, S) float16
-            Red, green, blue, u, v.
+        slot_maps : (M, 2, S, S) uint8
+            Slots of M_{t-1}, slots of M_{<i,t}.
         features : (M, D) float32
+        proposal_of : (M,) int64
+            Rows of `proposals`.
+        proposals : (P, S, S) bool
+        frame_of : (P,) int64
+            Rows of `pictures`.
+        pictures : (F, 5, S, S) float16
+            Red, green, blue, u, v.
         num_live : int
             L.
 
@@ -62,13 +133,123 @@ class EarlyRelation(nn.Module):
         -------
         (M, L) float32
         """
-        shared = pictures.float() if self.rgb else pictures[:, 3:].float()
-        shared = torch.cat([shared, label_maps[:, 2:].float()], dim=1)
-        slots = torch.arange(1, num_live + 1, device=label_maps.device, dtype=torch.uint8)
-        of_slot = (label_maps[:, None, :2] == slots[:, None, None, None]).float()
-        shared = shared[:, None].expand(-1, num_live, -1, -1, -1)
-        encoded = self.encoder(torch.cat([shared, of_slot], dim=2).flatten(0, 1))
-        own = self.standardize(features)[:, None].expand(-1, num_live, -1)
-        joined = torch.cat([encoded.unflatten(0, (-1, num_live)), own], dim=2)
-        logits: Tensor = self.head(joined)
-        return logits[..., 0]
+        decision, slot, row_of = _distinct_slots(slot_maps, num_live)
+        slots = slot_maps[decision] == slot[:, None, None, None]
+        proposal = proposal_of[decision]
+        chosen, pair_of = _distinct_pairs(slots, proposal)
+        encoded = self._encode(slots[chosen], proposal[chosen], proposals, frame_of, pictures)
+        own = self.standardize(features)
+        logits = self.head(torch.cat([encoded[pair_of], own[decision]], dim=1))[:, 0]
+        return logits[row_of]
+
+    def _encode(
+        self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
+    ) -> Tensor:
+        """Encode pairs: (U, num_features) of masks (U, 2, S, S) and rows (U,) of the proposals."""
+        size, rolling_out = slots.shape[-1], slots.device.type == "cpu" and not torch.is_grad_enabled()
+        if rolling_out and size >= PATCHED_SIZE and can_patch(self.encoder, size):
+            return self._encode_changes(slots, proposal, proposals, frame_of, pictures)
+        of_picture, of_proposal, of_slot = self._first_weights()
+        with_proposal = _convolve(proposals[:, None], of_proposal)
+        bias = self.encoder.first.bias
+        of_frame = self._once_per_frame(
+            pictures, lambda: _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
+        )
+        with_proposal = with_proposal + of_frame[frame_of]
+        return self.encoder.after_first(_convolve(slots, of_slot) + with_proposal[proposal])
+
+    def _encode_changes(
+        self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
+    ) -> Tensor:
+        """The same: a proposal changes a part of its frame's activations, a slot a part of those."""
+        of_picture, of_proposal, of_slot = self._first_weights()
+        bias = self.encoder.first.bias
+        frames = self._once_per_frame(
+            pictures,
+            lambda: encode_all(
+                self.encoder, _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
+            ),
+        )
+        changes = encode_changes(self.encoder, frames, frame_of, proposals[:, None], of_proposal)
+        with_proposal = with_changes(frames, frame_of, list(changes))
+        changes = encode_changes(self.encoder, with_proposal, proposal, slots, of_slot)
+        return changed_means(with_proposal, proposal, changes)
+
+    def _first_weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the first convolution: for a picture, a proposal's mask, and a slot's two masks."""
+        weight = self.encoder.first.weight
+        return weight[:, :-3], weight[:, -3:-2], weight[:, -2:]
+
+    def _once_per_frame(self, pictures: Tensor, compute: Callable[[], Known]) -> Known:
+        """What follows from pictures alone; in a rollout the decisions of a frame have the same ones."""
+        if torch.is_grad_enabled():
+            return compute()
+        version = tuple(parameter._version for parameter in self.encoder.parameters())
+        if self._known is None or self._known[0] is not pictures or self._known[1] != version:
+            self._known = pictures, version, compute()
+        return self._known[2]
+
+
+def _convolve(pictures: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    laid_out = pictures.to(weight.dtype, memory_format=torch.channels_last)
+    return functional.conv2d(laid_out, weight, bias, padding=1)
+
+
+def _distinct_slots(slot_maps: Tensor, num_live: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Slots that differ: those with a pixel, and one without for each decision.
+
+    Parameters
+    ----------
+    slot_maps : (M, 2, S, S) uint8
+    num_live : int
+        L.
+
+    Returns
+    -------
+    decision, slot : (R,) int64
+        Decision and number of each; 255 stands for a slot without a pixel.
+    row_of : (M, L) int64
+        Which of the R stands for each slot.
+    """
+    num_decisions = len(slot_maps)
+    visible = slot_maps.new_zeros(num_decisions, 256, dtype=torch.bool)
+    visible.scatter_(1, slot_maps.flatten(1).long(), True)
+    visible = visible[:, : num_live + 1].index_fill(1, visible.new_zeros(1, dtype=torch.long), True)
+    decision, slot = visible.nonzero(as_tuple=True)
+    number = visible.flatten().cumsum(0).view_as(visible) - 1
+    row_of = torch.where(visible, number, number[:, :1])[:, 1:]
+    return decision, torch.where(slot > 0, slot, 255), row_of
+
+
+def _distinct_pairs(slots: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs that differ, among rollouts of one video above all.
+
+    Parameters
+    ----------
+    slots : (R, 2, S, S) bool
+    proposal : (R,) int64
+
+    Returns
+    -------
+    chosen : (U,) int64
+        One row of each.
+    pair_of : (R,) int64
+        Which of the U each row is.
+    """
+    bits = functional.pad(slots.flatten(1), (0, -slots[0].numel() % 64))
+    words = _pack(bits)
+    generator = torch.Generator().manual_seed(0)
+    mixers = torch.randint(-(2**62), 2**62, (words.shape[1] + 1,), generator=generator).to(words.device)
+    codes = (torch.cat([words, proposal[:, None]], dim=1) * (2 * mixers + 1)).sum(1)
+    _, pair_of = codes.unique(return_inverse=True)
+    rows = torch.arange(len(slots), device=slots.device)
+    chosen = torch.zeros(int(pair_of.max()) + 1, dtype=torch.long, device=slots.device)
+    chosen.scatter_(0, pair_of, rows)
+    same = (words == words[chosen[pair_of]]).all(1) & (proposal == proposal[chosen[pair_of]])
+    return (chosen, pair_of) if bool(same.all()) else (rows, rows)
+
+
+def _pack(bits: Tensor) -> Tensor:
+    """(R, 64 n) bool as (R, n) int64."""
+    weights = 1 << torch.arange(8, dtype=torch.uint8, device=bits.device)
+    return (bits.view(len(bits), -1, 8).to(torch.uint8) * weights).sum(2, dtype=torch.uint8).view(torch.int64)

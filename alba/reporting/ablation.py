@@ -12,7 +12,8 @@ from alba.reporting.comparison import PALE, STRONG, bar_chart, read_metrics, sav
 TITLES = {
     "proposals": "proposals, naive",
     "selection": "+ selection",
-    "relational": "+ assignment",
+    "pairwise": "+ pairwise assignment",
+    "relational": "+ relational assignment",
     "reinforced": "+ RL",
     "oracle": "oracle",
 }

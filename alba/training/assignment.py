@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
 from alba.errors import CheckpointError, TrainingError
-from alba.grouping import GroupingVideo, Observation, Step, roll_out, slot_log_probs
+from alba.grouping import GroupingVideo, Observation, Observer, Step, roll_out, slot_log_probs
 from alba.masks import VOID
+from alba.networks import PairwiseNetwork
 from alba.oracle import join_greedily
 from alba.progress import progress
 from alba.store import ProposalStore
@@ -31,6 +32,7 @@ from alba.training.compatibility import check_features
 from alba.training.corpus import Corpus, store_of
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.holdout import choose_validation
+from alba.training.left_out import report_left_out
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
 from alba.training.run import Run, progress_folder
 from alba.training.selection import select
@@ -77,16 +79,17 @@ def train_assignment(
         judged = _teach(left_out, assignment, min_precision, hardware)
         _standardize(assignment, lessons)
         assignment.network.to(hardware.device)
+        revision = REVISIONS["pairwise" if settings.network == "pairwise" else "assignment"]
         run = Run(
             progress_folder(output),
             {
-                "revision": REVISIONS["assignment"],
+                "revision": revision,
                 "settings": settings.model_dump(mode="json", exclude={"device"}),
                 "grouping": grouping.model_dump(mode="json"),
                 "inputs": corpus.inputs_digest(),
                 "selection": checkpoint_digest(selection_folder),
             },
-            describe_assignment(assignment, {"revision": REVISIONS["assignment"], "labels": corpus.digest()}),
+            describe_assignment(assignment, {"revision": revision, "labels": corpus.digest()}),
             assignment.network,
             torch.optim.Adam(assignment.network.parameters(), settings.learning_rate),
             [np.random.default_rng(settings.seed)],
@@ -94,6 +97,7 @@ def train_assignment(
         )
         _fit(assignment, lessons, judged, run)
         run.publish(output)
+        report_left_out(videos, assignment.grouping.num_slots)
 
 
 def _choose_validation(corpus: Corpus, settings: AssignmentSettings) -> list[str]:
@@ -200,11 +204,11 @@ class Lesson:
     num_live: int
 
     @classmethod
-    def of(cls, step: Step) -> "Lesson":
+    def of(cls, step: Step, observer: Observer) -> "Lesson":
         """The decisions that are taken in a step."""
         here = step.active.nonzero()[:, 0]
         choice = step.choice[here]
-        observation = tuple(part[here] for part in step.observation)
+        observation = observer.join([step.observation], [here], step.num_live)
         return cls(observation, choice.where(choice < step.num_live, -1), step.num_used[here], step.num_live)
 
     def __len__(self) -> int:
@@ -229,14 +233,17 @@ def _teach(
             keep_steps=True,
             device=hardware.device,
         )
-        lessons += [Lesson.of(step) for step in episodes.steps if bool(step.active.any())]
+        lessons += [
+            Lesson.of(step, assignment.observer) for step in episodes.steps if bool(step.active.any())
+        ]
     return lessons
 
 
 def _standardize(assignment: Assignment, lessons: Sequence[Lesson]) -> None:
-    """Fit the network's input scale to the decisions' features, the last part of an observation."""
-    seen = [lesson.observation[-1].flatten(0, -2) for lesson in lessons]
-    assignment.network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
+    """Fit the network's input scale to what its decisions look at."""
+    network = assignment.network
+    seen = [network.inputs(*lesson.observation) for lesson in lessons]  # type: ignore[operator]
+    network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
 def _fit(assignment: Assignment, lessons: Sequence[Lesson], judged: Sequence[Lesson], run: Run) -> None:
@@ -277,15 +284,18 @@ def read_batches(
     observer = assignment.observer
     for lessons, mirrored in batches:
         num_live = max(lesson.num_live for lesson in lessons)
-        observation = observer.join([lesson.observation for lesson in lessons], num_live)
+        every = [torch.arange(len(lesson), device=lesson.choice.device) for lesson in lessons]
+        observation = observer.join([lesson.observation for lesson in lessons], every, num_live)
         choice = torch.cat([lesson.choice for lesson in lessons])
         num_used = torch.cat([lesson.num_used for lesson in lessons])
         if mirrored:
             observation = observer.mirror(observation)
-        *parts, target, used = hardware.share_rows(
-            *observation, choice.where(choice >= 0, num_live), num_used
-        )
-        yield (tuple(parts), target, used, num_live), len(choice)
+        target = choice.where(choice >= 0, num_live)
+        if hardware.size > 1:
+            rows = torch.arange(len(choice), device=choice.device)
+            target, num_used, rows = hardware.share_rows(target, num_used, rows)
+            observation = observer.join([observation], [rows], num_live)
+        yield (observation, target, num_used, num_live), len(choice)
 
 
 def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple[Tensor, Tensor]:
@@ -294,7 +304,11 @@ def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple
     logits = hardware.run(assignment.network)(*observation, num_live)
     num_slots, none_action = assignment.grouping.num_slots, assignment.observer.none_action
     log_probs = slot_log_probs(logits, num_used, num_slots, none_action)
-    return functional.nll_loss(log_probs, choice, reduction="sum"), (log_probs.argmax(1) == choice).sum()
+    if isinstance(assignment.network, PairwiseNetwork):
+        loss = assignment.network.loss(logits, choice, num_used)
+    else:
+        loss = functional.nll_loss(log_probs, choice, reduction="sum")
+    return loss, (log_probs.argmax(1) == choice).sum()
 
 
 @torch.no_grad()

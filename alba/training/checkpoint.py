@@ -24,8 +24,15 @@ from alba.config import (
     parse_settings,
 )
 from alba.errors import CheckpointError, first_line
-from alba.grouping import NUM_RELATIONS, Observer, PictureObserver, RelationObserver
-from alba.networks import EarlyRelation, LateRelation, SelectionNetwork
+from alba.grouping import (
+    NUM_PAIR_SCALARS,
+    NUM_RELATIONS,
+    Observer,
+    PairObserver,
+    PictureObserver,
+    RelationObserver,
+)
+from alba.networks import EarlyRelation, LateRelation, PairwiseNetwork, SelectionNetwork
 from alba.store import make_ready, publish_folder
 from alba.training.scalars import Row, write_scalars
 
@@ -59,7 +66,8 @@ class Assignment:
     @property
     def picture_size(self) -> int | None:
         """Side of the pictures that the network looks at, if it does."""
-        return self.settings.encoder.input_size if self.settings.fusion == "early" else None
+        looks = self.settings.network == "relational" and self.settings.fusion == "early"
+        return self.settings.encoder.input_size if looks else None
 
 
 def build_selection(settings: SelectionSettings, num_features: int) -> Selection:
@@ -73,10 +81,14 @@ def build_assignment(
 ) -> Assignment:
     """A new assignment network for proposals with `num_features` features."""
     known = num_features + NUM_KNOWN
+    none_action = grouping.none_action
+    if settings.network == "pairwise":
+        pairs = PairwiseNetwork(settings, NUM_PAIR_SCALARS + 2 * known, grouping.num_slots, none_action)
+        return Assignment(pairs, PairObserver(none_action), settings, grouping, num_features)
     if settings.fusion == "early":
         return Assignment(EarlyRelation(settings, known), PictureObserver(), settings, grouping, num_features)
-    network = LateRelation(settings, NUM_RELATIONS + 2 * known)
-    return Assignment(network, RelationObserver(grouping.none_action), settings, grouping, num_features)
+    network = LateRelation(settings, NUM_RELATIONS, known)
+    return Assignment(network, RelationObserver(none_action), settings, grouping, num_features)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:

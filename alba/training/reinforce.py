@@ -27,6 +27,7 @@ from alba.training.checkpoint import (
 from alba.training.compatibility import check_grouping, check_networks
 from alba.training.corpus import Corpus
 from alba.training.hardware import Hardware, use_hardware
+from alba.training.left_out import report_left_out
 from alba.training.run import Run, progress_folder
 
 STEPS_PER_MINIBATCH = 256
@@ -93,6 +94,7 @@ def reinforce(
         )
         train(examples, left_out, assignment, settings, run)
         run.publish(output)
+        report_left_out(videos, assignment.grouping.num_slots)
 
 
 @dataclass(frozen=True)

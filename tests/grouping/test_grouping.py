@@ -73,14 +73,21 @@ def test_full_slots_leave_no_empty_one():
     torch.testing.assert_close(log_probs.exp(), torch.full((1, 3), 1 / 3))
 
 
+def linear_network(weight):
+    """Logits of (rows, own): scalars and differences of each slot, and the proposal's own features."""
+    num_own = 3
+
+    def network(rows, own, num_live):
+        return rows @ weight[num_own:] + (own @ weight[:num_own])[:, None]
+
+    return network
+
+
 def test_episodes_do_not_depend_on_what_runs_beside_them():
     rng = np.random.default_rng(3)
     videos = [random_video(rng, num_frames=n)[0] for n in (3, 5)]
     torch.manual_seed(0)
-    weight = torch.randn(21 + 6)
-
-    def network(rows, num_live):
-        return rows @ weight
+    network = linear_network(torch.randn(21 + 6))
 
     together = roll_out(videos, RelationObserver(True), network, 5)
     for v, video in enumerate(videos):
@@ -91,11 +98,8 @@ def test_episodes_do_not_depend_on_what_runs_beside_them():
 def test_recorded_log_probabilities_are_those_recomputed_in_minibatches():
     rng = np.random.default_rng(5)
     videos = [random_video(rng)[0] for _ in range(2)]
-    observer, weight = RelationObserver(True), torch.randn(27, generator=torch.Generator().manual_seed(1))
-
-    def network(rows, num_live):
-        return rows @ weight
-
+    observer = RelationObserver(True)
+    network = linear_network(torch.randn(27, generator=torch.Generator().manual_seed(1)))
     chance = draw_chance(videos, 3, torch.Generator().manual_seed(2))
     episodes = roll_out(videos, observer, network, 5, num_rollouts=3, chance=chance, keep_steps=True)
     observation, choice, num_used, kept, num_live = join_steps(episodes.steps, observer)

@@ -49,6 +49,9 @@ def train(corpus: Corpus, root: Path, fusion: str) -> None:
     )
     grouping = GROUPING.model_copy(update={"none_action": fusion == "late"})
     train_assignment(corpus, selection, settings, grouping, assignment)
+    simple = settings.model_copy(update={"network": "pairwise"})
+    if fusion == "late":
+        train_assignment(corpus, selection, simple, grouping, root / "pairwise")
     settings = ReinforceSettings(epochs=1, rollouts=2, videos_per_update=2, steps_per_update=2)
     reinforce(corpus, selection, assignment, settings, root / f"reinforce-{fusion}")
 
@@ -84,7 +87,8 @@ def segment(root, row, out, fusion="late", assignment=None):
 def test_every_row_is_scored_and_the_oracle_is_above_the_naive_rows(root, tmp_path):
     score = {}
     for row in ROWS:
-        video = segment(root, row, tmp_path / row)
+        network = root / "pairwise" if row == "pairwise" else None
+        video = segment(root, row, tmp_path / row, assignment=network)
         results = evaluate("davis17-unsupervised", root / "data", tmp_path / row, tmp_path / f"scores-{row}")
         score[row] = results.overall["J&F-Mean"]
         label_maps = alba.store.open(tmp_path / row / "val-000.zarr")["label_maps"][:]

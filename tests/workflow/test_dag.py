@@ -13,6 +13,7 @@ AFTER_FLOW = {
     "make_labels",
     "train_selection",
     "train_assignment",
+    "train_pairwise",
     "reinforce_assignment",
     "segment_video",
     "evaluate_videos",
@@ -26,19 +27,19 @@ AFTER_FLOW = {
 
 def test_one_call_runs_every_stage_once_per_video(finished):
     verbs = [call.split()[0] for call in finished.calls()]
-    # sprites: 3 videos, real: 1; five rows for the one validation video of sprites, one for the real one.
+    # sprites: 3 videos, real: 1; six rows for the one validation video of sprites, one for the real one.
     assert {verb: verbs.count(verb) for verb in sorted(set(verbs))} == {
         "ablation": 1,
         "curves": 1,
-        "evaluate": 6,
+        "evaluate": 7,
         "flow": 4,
         "label": 3,
         "overlay": 1,
         "propose": 4,
         "reinforce": 1,
-        "segment": 6,
+        "segment": 7,
         "sprites": 1,
-        "train-assignment": 1,
+        "train-assignment": 2,
         "train-selection": 1,
     }
 
@@ -57,9 +58,19 @@ def test_rows_are_given_what_they_read(finished):
         "proposals": {"--proposals"},
         "oracle": {"--proposals", "--labels"},
         "selection": {"--proposals", "--flow", "--selection"},
+        "pairwise": {"--proposals", "--flow", "--selection", "--assignment", "pairwise"},
         "relational": {"--proposals", "--flow", "--selection", "--assignment", "assignment"},
         "reinforced": {"--proposals", "--flow", "--selection", "--assignment", "reinforce"},
     }
+
+
+def test_simple_network_is_trained_like_the_other_but_for_what_it_is(finished):
+    trained = [call for call in finished.calls() if call.startswith("train-assignment")]
+    simple = next(call for call in trained if "cache/sprites/pairwise-" in call)
+    other = next(call for call in trained if "cache/sprites/assignment-" in call)
+    assert '"network":"pairwise"' in simple
+    assert '"network"' not in other
+    assert simple.replace('"network":"pairwise",', "").split("--output")[0] == other.split("--output")[0]
 
 
 def test_metrics_of_a_data_set_without_training_use_the_named_networks(finished):
@@ -124,7 +135,7 @@ def test_raised_revision_reruns_the_stage(finished):
     revised = "import alba.config.keys as keys\nkeys.REVISIONS['segment'] += 1\n"
     snakefile.write_text(revised + snakefile.read_text())
     planned = finished.planned(*DEMO_AND_REAL)
-    assert planned["segment_video"] == 6
+    assert planned["segment_video"] == 7
     assert "train_selection" not in planned
 
 

@@ -63,6 +63,21 @@ rule train_assignment:
         " --selection {input.selection:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 
+use rule train_assignment as train_pairwise with:
+    output:
+        network=directory("<cache>/{dataset}/pairwise-{key}"),
+        ready="<cache>/{dataset}/pairwise-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/train_pairwise/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/train_pairwise/{key}.tsv"
+    params:
+        corpus=paths.corpus,
+        settings=paths.settings("pairwise"),
+        grouping=paths.settings("pairwise", part="grouping"),
+        revision=REVISIONS["pairwise"],
+
+
 rule reinforce_assignment:
     input:
         pictures=ancient(paths.training_roots),
