@@ -1,6 +1,7 @@
-"""Speed at which supervised training takes in its data, against the same loop on batches that are in memory.
+r"""Speed at which supervised training takes in its data, against the same loop on batches that are in memory.
 
-    OMP_NUM_THREADS=1 python benchmarks/input_pipeline.py cache/sprites/ [--videos 12] [--rounds 5]
+    OMP_NUM_THREADS=1 python benchmarks/input_pipeline.py cache/sprites/ \
+        [--videos 12] [--rounds 5] [--cases selection assignment]
 
 The argument is the cache of a data set with the stores of its training videos and a selection checkpoint.
 One epoch of the selection network (crops are cut out of frames) and one of the assignment network (decisions
@@ -101,6 +102,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--videos", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    cases = ("selection", "assignment")
+    parser.add_argument("--cases", nargs="+", default=cases, choices=cases)
     arguments = parser.parse_args(words)
     stores = (newest(arguments.cache, stage) for stage in ("proposals", "flow", "labels"))
     dataset = DatasetSettings(root=str(newest(arguments.cache, "sprites")))
@@ -109,9 +112,11 @@ def main(words: Sequence[str] | None = None) -> None:
     with use_hardware(SelectionSettings(device=arguments.device)) as hardware, TemporaryDirectory() as folder:
         print(hardware.device, f"{torch.get_num_threads()} threads")
         print(f"{'':12s}{'batches':>8s}{'reading':>12s}{'in memory':>12s}{'ratio':>10s}")
-        measure_selection(corpus, Path(folder), hardware, arguments.rounds)
-        selection = newest(arguments.cache, "selection")
-        measure_assignment(corpus, selection, Path(folder), hardware, arguments.rounds)
+        if "selection" in arguments.cases:
+            measure_selection(corpus, Path(folder), hardware, arguments.rounds)
+        if "assignment" in arguments.cases:
+            selection = newest(arguments.cache, "selection")
+            measure_assignment(corpus, selection, Path(folder), hardware, arguments.rounds)
 
 
 if __name__ == "__main__":
