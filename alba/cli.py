@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from alba.config import (
+    REFINED,
     ROWS,
     AssignmentSettings,
     CompositesSettings,
@@ -17,6 +18,7 @@ from alba.config import (
     MirroredSettings,
     ProposalSettings,
     ProtocolName,
+    RefinementSettings,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
@@ -24,6 +26,7 @@ from alba.config import (
     find_model,
     load_mapping,
     load_settings,
+    parse_settings,
     read_words,
 )
 from alba.errors import AlbaError, ConfigError
@@ -54,11 +57,13 @@ Input = Annotated[Path, typer.Option()]
 MaybeInput = Annotated[Path | None, typer.Option()]
 Predictions = Annotated[Path, typer.Option(help="folder with <video>/<frame>.png")]
 AllowMissing = Annotated[bool, typer.Option(help="take missing predictions as empty, and count them")]
+RefinedTracks = Annotated[str, typer.Option(help="all, or main where there is one object a video")]
 Tracks = Annotated[
     str, typer.Option(help="YouTube-VOS: ids (track k is object k) or first-frame (chosen by its truth)")
 ]
 
 DEFAULTS = "{}"
+SEGMENTED = [row for row in ROWS if row != REFINED]
 
 
 @app.command()
@@ -192,6 +197,34 @@ def reinforce(
     train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output, required)
 
 
+@app.command()
+def train_refinement(
+    dataset: Datasets,
+    proposals: Inputs,
+    flow: Inputs,
+    labels: Inputs,
+    selection: Input,
+    assignment: Input,
+    output: Output,
+    split: Splits = None,
+    settings: Settings = DEFAULTS,
+    tracks: RefinedTracks = "all",
+    jobs: Jobs = 1,
+) -> None:
+    """Train the refinement network on the tracks that trained networks make."""
+    from alba.training.refinement import train_refinement as train
+
+    train(
+        _corpus(dataset, split, proposals, flow, labels),
+        selection,
+        assignment,
+        load_settings(RefinementSettings, settings),
+        _refined_tracks(tracks),
+        output,
+        jobs,
+    )
+
+
 def _corpus(
     dataset: list[str], split: list[str] | None, proposals: list[Path], flow: list[Path], labels: list[Path]
 ) -> "Corpus":
@@ -216,7 +249,7 @@ def segment(
     proposals: Input,
     output: Output,
     masks: Annotated[Path, typer.Option(help="folder of the indexed PNGs")],
-    row: Annotated[str, typer.Option(help=f"which system: {', '.join(ROWS)}")] = "reinforced",
+    row: Annotated[str, typer.Option(help=f"which system: {', '.join(SEGMENTED)}")] = "reinforced",
     settings: Settings = DEFAULTS,
     grouping: Grouping = DEFAULTS,
     flow: MaybeInput = None,
@@ -232,8 +265,8 @@ def segment(
     from alba.inference import segment_video
     from alba.inference.decisions import Sources
 
-    if row not in ROWS:
-        raise ConfigError(f"unknown row {row!r}", f"choose one of {', '.join(ROWS)}")
+    if row not in SEGMENTED:
+        raise ConfigError(f"unknown row {row!r}", f"choose one of {', '.join(SEGMENTED)}")
     if model and (selection or assignment):
         raise ConfigError("--model beside --selection or --assignment", "give either")
     sources = Sources(proposals, flow, labels, selection, assignment)
@@ -246,6 +279,38 @@ def segment(
         output,
         masks,
     )
+
+
+@app.command()
+def refine(
+    dataset: Dataset,
+    video: VideoName,
+    proposals: Input,
+    flow: Input,
+    segmentation: Annotated[Path, typer.Option(help="store of the segmentation to refine")],
+    refinement: Annotated[Path, typer.Option(help="checkpoint of the refinement network")],
+    output: Output,
+    masks: Annotated[Path, typer.Option(help="folder of the indexed PNGs")],
+    tracks: RefinedTracks = "all",
+) -> None:
+    """Draw the tracks of one segmented video anew, into indexed PNGs and a store."""
+    from alba.datasets import open_video
+    from alba.inference.refine import refine_video
+
+    refine_video(
+        open_video(load_settings(DatasetSettings, dataset), video),
+        proposals,
+        flow,
+        segmentation,
+        refinement,
+        _refined_tracks(tracks),
+        output,
+        masks,
+    )
+
+
+def _refined_tracks(tracks: str) -> Literal["all", "main"]:
+    return parse_settings(SegmentSettings, {"tracks": tracks}, "--tracks").tracks
 
 
 @app.command()

@@ -75,6 +75,15 @@ def test_missing_checkpoint_and_unknown_row(folder):
     assert_one_line(alba("segment", *common), "p.zarr", "missing")
 
 
+def test_refine_names_what_is_missing_or_misspelt(folder):
+    common = ["--dataset", dataset(folder), "--video", "clip", "--proposals", folder / "p.zarr"]
+    common += ["--flow", folder / "f.zarr", "--segmentation", folder / "s.zarr"]
+    common += ["--refinement", folder / "net", "--output", folder / "r.zarr", "--masks", folder / "r"]
+    assert_one_line(alba("refine", *common), "net/network.json is missing", "train the network first")
+    assert_one_line(alba("refine", *common, "--tracks", "first"), "--tracks", "'all' or 'main'")
+    assert_one_line(alba("segment", *common[:6], *common[-4:], "--row", "refined"), "unknown row 'refined'")
+
+
 def test_unwritable_output(folder):
     (folder / "file").write_text("")
     out = folder / "file/clip.zarr"

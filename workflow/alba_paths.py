@@ -14,13 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 from alba.config import (
+    GROUPED,
     NETWORKS_OF_ROW,
+    REFINED,
     ROWS,
     Configuration,
     DatasetSettings,
     SpritesSettings,
     find_model,
     network_of,
+    network_settings,
     stage_key,
 )
 from alba.datasets import list_videos, open_video
@@ -29,11 +32,6 @@ from alba.errors import ConfigError, DatasetError
 NAME = "[A-Za-z0-9_-]+"
 """Names of data sets and videos: no dot, so that `bear` never matches `bear.zarr`."""
 
-FINAL_ROW = "reinforced"
-"""The row of the ablation that is the whole system."""
-
-FINAL_NETWORK = "reinforce"
-
 GENERATED = ("sprites", "mirrored", "composites")
 """Kinds of generated data sets, each a stage."""
 
@@ -41,6 +39,7 @@ OWN = "alba"
 """What this system is called beside its peers."""
 
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
+
 NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
 """Stages that train a network."""
 
@@ -183,17 +182,19 @@ class Paths:
             if generate is not None and stage == generate.kind:
                 return generate.model_dump_json()
             stages = self.stages(wildcards.dataset, self._seed(wildcards))
+            if stage == "refinement":
+                return json.dumps(network_settings(stages.refinement))
             return getattr(stages, part or stage).model_dump_json()
 
         return of
 
-    def _check_key(self, wildcards: Any, stage: str) -> None:
+    def _check_key(self, wildcards: Any, stage: str, row: str = "") -> None:
         """Refuse to make, under these settings, a file whose name stands for others."""
         generate = self._settings_of(wildcards.dataset).generate
         if stage in GENERATED and (generate is None or generate.kind != stage):
             raise ConfigError(f"data set {wildcards.dataset} is no {stage}", "ask for another file")
         key = getattr(wildcards, "key", "")
-        row = getattr(wildcards, "row", "")
+        row = row or getattr(wildcards, "row", "")
         if key and key != self.key(wildcards.dataset, stage, row, self._seed(wildcards)):
             raise ConfigError(f"{stage}-{key} belongs to other settings", "ask for a file of the results")
 
@@ -297,24 +298,61 @@ class Paths:
     def segment_inputs(self, wildcards: Any) -> dict[str, str]:
         """Stores and networks that a row of the ablation reads, by the name of the command's option."""
         stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
-        return {stage: self.store(stage)(wildcards) for stage in stores} | self._networks(wildcards)
+        networks = self._networks(wildcards, wildcards.row)
+        return {stage: self.store(stage)(wildcards) for stage in stores} | networks
 
     def segment_ready(self, wildcards: Any) -> list[str]:
         """Markers of `segment_inputs`."""
         stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
-        given = self.configuration.models_of(wildcards.dataset)
-        networks = [] if given else self._networks(wildcards).values()
-        return self.ready(*stores)(wildcards) + [f"{folder}.ready.json" for folder in networks]
+        return self.ready(*stores)(wildcards) + self._networks_ready(wildcards, wildcards.row)
 
-    def _networks(self, wildcards: Any) -> dict[str, str]:
+    def refine_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Stores and network that a refinement reads, by the name of the command's option."""
+        stores = {stage: self.store(stage)(wildcards) for stage in ("proposals", "flow")}
+        networks = self._networks(wildcards, REFINED)
+        return {**stores, "segmentation": f"{self._grouped(wildcards)}.zarr", **networks}
+
+    def refine_ready(self, wildcards: Any) -> list[str]:
+        """Markers of `refine_inputs`."""
+        stores = [*self.ready("proposals", "flow")(wildcards), f"{self._grouped(wildcards)}.ready.json"]
+        return stores + self._networks_ready(wildcards, REFINED)
+
+    def _grouped(self, wildcards: Any) -> str:
+        folder = self.folder(wildcards.dataset, "segment", GROUPED, self._seed(wildcards))
+        return f"{folder}/{wildcards.video}"
+
+    def _networks_ready(self, wildcards: Any, row: str) -> list[str]:
+        given = self.configuration.models_of(wildcards.dataset)
+        networks = [] if given else self._networks(wildcards, row).values()
+        return [f"{folder}.ready.json" for folder in networks]
+
+    def _networks(self, wildcards: Any, row: str) -> dict[str, str]:
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        networks = NETWORKS_OF_ROW.get(wildcards.row, {})
+        networks = NETWORKS_OF_ROW.get(row, {})
         model = self.configuration.models_of(wildcards.dataset)
         if model and networks:
             folder = find_model(model)
             return {option: str(network_of(folder, stage)) for option, stage in networks.items()}
         seed = self._seed(wildcards)
         return {option: self.folder(trainer, stage, seed=seed) for option, stage in networks.items()}
+
+    def tracks(self, stage: str, row: str = "") -> Callable[[Any], str]:
+        """Which tracks count, "all" or "main"; refuses to work under another key."""
+
+        def of(wildcards: Any) -> str:
+            self._check_key(wildcards, stage, row)
+            return self.stages(wildcards.dataset).segment.tracks
+
+        return of
+
+    def _rows(self, dataset: str) -> list[str]:
+        """Rows of a data set's ablation; the refined one where refinement is applied."""
+        apply = self.stages(dataset).refinement.apply
+        return [row for row in ROWS if apply or row != REFINED]
+
+    def _final_row(self, dataset: str) -> str:
+        """The row of the ablation that is the whole system."""
+        return REFINED if REFINED in self._rows(dataset) else GROUPED
 
     def segmented(self, suffix: str = "") -> Callable[[Any], list[str]]:
         """Folders of PNGs of all validation videos, or with `suffix` ".ready.json" their markers."""
@@ -323,15 +361,18 @@ class Paths:
             "val",
             "segment",
             suffix,
-            getattr(wildcards, "row", FINAL_ROW),
+            getattr(wildcards, "row", "") or self._final_row(wildcards.dataset),
             self._seed(wildcards),
         )
 
     def final_masks(self, suffix: str = "") -> Callable[[Any], str]:
         """Folder of one video's PNGs under the whole system, or its marker."""
-        return lambda wildcards: (
-            f"{self.folder(wildcards.dataset, 'segment', FINAL_ROW)}/{wildcards.video}{suffix}"
-        )
+
+        def of(wildcards: Any) -> str:
+            folder = self.folder(wildcards.dataset, "segment", self._final_row(wildcards.dataset))
+            return f"{folder}/{wildcards.video}{suffix}"
+
+        return of
 
     def evaluation(self, setting: str) -> Callable[[Any], str]:
         """A setting of the rules by which a data set is scored."""
@@ -347,7 +388,7 @@ class Paths:
 
     def _scored(self, dataset: str) -> list[tuple[str, str]]:
         runs = {}
-        for row in ROWS:
+        for row in self._rows(dataset):
             for seed in self.stages(dataset).ablation.seeds:
                 key = self.key(dataset, "segment", row, seed)
                 own = key != self.key(dataset, "segment", row)
@@ -355,7 +396,7 @@ class Paths:
         return list(runs.values())
 
     def _metrics(self, dataset: str, row: str, seed: int = 0) -> str:
-        folder = f"seeds/{seed}/{row}/" if seed else "" if row == FINAL_ROW else f"{row}/"
+        folder = f"seeds/{seed}/{row}/" if seed else "" if row == self._final_row(dataset) else f"{row}/"
         return f"<results>/{dataset}/{folder}metrics.csv"
 
     # Models
@@ -370,13 +411,22 @@ class Paths:
                     "leave models empty to train",
                 )
             trainer = self.configuration.trainer_of(wildcards.dataset)
-            return [self.folder(trainer, stage) + suffix for stage in NETWORKS]
+            return [self.folder(trainer, stage) + suffix for stage in self.network_stages(wildcards)]
 
         return of
 
+    def network_stages(self, wildcards: Any) -> list[str]:
+        """Stages that train the networks of a data set."""
+        networks = [NETWORKS_OF_ROW[row].values() for row in self.served_rows(wildcards)]
+        return list(dict.fromkeys(stage for stages in networks for stage in stages))
+
+    def served_rows(self, wildcards: Any) -> list[str]:
+        """Rows of a data set's ablation that need networks."""
+        return [row for row in self._rows(wildcards.dataset) if row in NETWORKS_OF_ROW]
+
     def exported_scores(self, wildcards: Any) -> list[str]:
-        """Metrics of the rows that the networks serve, of run 0."""
-        return [self._metrics(wildcards.dataset, row) for row in NETWORKS_OF_ROW]
+        """Metrics of `served_rows`, of run 0."""
+        return [self._metrics(wildcards.dataset, row) for row in self.served_rows(wildcards)]
 
     def licences(self, wildcards: Any) -> str:
         """Licences of what the networks of a data set learn from."""
@@ -468,7 +518,8 @@ class Paths:
         trainer = self.configuration.trainer_of(wildcards.dataset)
         if not self.split("val")(wildcards) or not self._settings_of(trainer).train_split:
             return []
-        return [f"{self.folder(trainer, FINAL_NETWORK)}.ready.json"]
+        last = self.network_stages(wildcards)[-1]
+        return [f"{self.folder(trainer, last)}.ready.json"]
 
     def of(self, name: str, *files: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Files of the data set of that name."""

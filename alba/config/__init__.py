@@ -1,6 +1,6 @@
 """Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
 
-from alba.config.keys import NETWORKS_OF_ROW, REVISIONS, ROWS, stage_key
+from alba.config.keys import GROUPED, NETWORKS_OF_ROW, REFINED, REVISIONS, ROWS, network_settings, stage_key
 from alba.config.load import load_mapping, load_settings, parse_settings, read_words
 from alba.config.models import NETWORK_FILES, find_model, network_of
 from alba.config.settings import (
@@ -16,6 +16,7 @@ from alba.config.settings import (
     MirroredSettings,
     ProposalSettings,
     ProtocolName,
+    RefinementSettings,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
@@ -25,8 +26,10 @@ from alba.config.settings import (
 )
 
 __all__ = [
+    "GROUPED",
     "NETWORKS_OF_ROW",
     "NETWORK_FILES",
+    "REFINED",
     "REVISIONS",
     "ROWS",
     "AssignmentSettings",
@@ -41,6 +44,7 @@ __all__ = [
     "MirroredSettings",
     "ProposalSettings",
     "ProtocolName",
+    "RefinementSettings",
     "ReinforceSettings",
     "SegmentSettings",
     "SelectionSettings",
@@ -51,6 +55,7 @@ __all__ = [
     "load_mapping",
     "load_settings",
     "network_of",
+    "network_settings",
     "parse_settings",
     "read_words",
     "stage_key",

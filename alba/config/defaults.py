@@ -27,7 +27,11 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "generate": SpritesSettings(),
             "licence": "made by alba, free of rights",
-            "stages": {"grouping": {"working_height": 72}, "ablation": {"seeds": [0]}},
+            "stages": {
+                "grouping": {"working_height": 72},
+                "refinement": {"apply": False},
+                "ablation": {"seeds": [0]},
+            },
         },
     ),
     "davis17": (

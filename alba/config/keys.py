@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
 from alba.config.models import find_model, networks_digest
-from alba.config.settings import Configuration
+from alba.config.settings import Configuration, RefinementSettings, Stages
 
 REVISIONS = {
     "sprites": 1,
@@ -21,24 +21,34 @@ REVISIONS = {
     "pairwise": 1,
     "reinforce": 2,
     "segment": 3,
+    "refinement": 1,
+    "refine": 1,
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
 
-ROWS = ("proposals", "selection", "pairwise", "relational", "reinforced", "oracle")
+ROWS = ("proposals", "selection", "pairwise", "relational", "reinforced", "refined", "oracle")
 """Rows of the ablation (Table 1), each a way to segment: proposals with a naive assignment, naive
 assignment of selected proposals, assignment by a network that compares two proposals, the supervised
-networks, the whole system, the oracle."""
+networks, the reinforced ones, their tracks refined, the oracle."""
+
+GROUPED, REFINED = "reinforced", "refined"
+"""The last row that is made of whole proposals, and the one that another command makes from it."""
 
 NETWORKS_OF_ROW = {
     "selection": {"selection": "selection"},
     "pairwise": {"selection": "selection", "assignment": "pairwise"},
     "relational": {"selection": "selection", "assignment": "assignment"},
     "reinforced": {"selection": "selection", "assignment": "reinforce"},
+    "refined": {"refinement": "refinement"},
 }
-"""For each row that needs networks the stages that train them, by the name of the option of `alba segment`;
-the last one is trained last."""
+"""For each row that needs networks the stages that train them, by the name of the option of `alba segment` or
+`alba refine`; the last one is trained last."""
 
 _STORE_OF_ROW = {"proposals": "proposals", "oracle": "labels"}
+
+
+Source: TypeAlias = tuple[str, ...]
+"""What a stage reads: data set, stage and, of a segmentation, row."""
 
 
 def stage_key(configuration: Configuration, dataset: str, stage: str, row: str = "", seed: int = 0) -> str:
@@ -68,7 +78,9 @@ def stage_key(configuration: Configuration, dataset: str, stage: str, row: str =
         "settings": [
             part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in settings
         ],
-        "upstream": [stage_key(configuration, owner, name, seed=seed) for owner, name in upstream],
+        "upstream": [
+            stage_key(configuration, owner, name, "".join(rows), seed) for owner, name, *rows in upstream
+        ],
     }
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -76,8 +88,8 @@ def stage_key(configuration: Configuration, dataset: str, stage: str, row: str =
 
 def _inputs(
     configuration: Configuration, name: str, stage: str, row: str, seed: int
-) -> tuple[list[Any], list[tuple[str, str]]]:
-    """Settings and (data set, stage) pairs that a stage's output follows from."""
+) -> tuple[list[Any], list[Source]]:
+    """Settings and outputs of other stages that a stage's output follows from."""
     dataset = configuration.datasets[name]
     stages = configuration.stages_of(name, seed)
     pictures, generated = _pictures(configuration, name)
@@ -93,6 +105,15 @@ def _inputs(
             return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else generated
         case "labels":
             return [stages.labels], [(name, "proposals")]
+        case "segment":
+            return _inputs_of_row(configuration, name, row, stages)
+    return _inputs_of_network(configuration, name, stage, stages)
+
+
+def _inputs_of_network(
+    configuration: Configuration, name: str, stage: str, stages: Stages
+) -> tuple[list[Any], list[Source]]:
+    match stage:
         case "selection":
             learnt_from = configuration.training_sets(name)
             splits = [configuration.datasets[each].train_split for each in learnt_from]
@@ -103,17 +124,23 @@ def _inputs(
             return [getattr(stages, stage), stages.grouping], [(name, "selection")]
         case "reinforce":
             return [stages.reinforce], [(name, "assignment")]
-        case "segment":
-            networks, trained = _networks_of_row(configuration, name, row)
-            earlier = ("proposals", "flow") if row in NETWORKS_OF_ROW else (_STORE_OF_ROW[row],)
-            stores = [(name, store) for store in earlier]
-            return [stages.segment, stages.grouping, row, *networks], stores + trained
+        case "refinement":
+            return [network_settings(stages.refinement), stages.segment], [(name, "reinforce")]
     raise KeyError(stage)
 
 
-def _networks_of_row(
-    configuration: Configuration, name: str, row: str
-) -> tuple[list[str], list[tuple[str, str]]]:
+def _inputs_of_row(
+    configuration: Configuration, name: str, row: str, stages: Stages
+) -> tuple[list[Any], list[Source]]:
+    networks, trained = _networks_of_row(configuration, name, row)
+    if row == REFINED:
+        return [REVISIONS["refine"], row, *networks], [(name, "segment", GROUPED), *trained]
+    earlier = ("proposals", "flow") if row in NETWORKS_OF_ROW else (_STORE_OF_ROW[row],)
+    stores = [(name, store) for store in earlier]
+    return [stages.segment, stages.grouping, row, *networks], [*stores, *trained]
+
+
+def _networks_of_row(configuration: Configuration, name: str, row: str) -> tuple[list[str], list[Source]]:
     """What a row's networks follow from: their own digest where they are given, else their training."""
     stages = tuple(NETWORKS_OF_ROW.get(row, {}).values())
     model = configuration.models_of(name)
@@ -122,8 +149,13 @@ def _networks_of_row(
     return [], [(configuration.trainer_of(name), stage) for stage in stages[-1:]]
 
 
-def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], list[Source]]:
     """Where a data set's frames are, and the stage that makes them if one does."""
     dataset = configuration.datasets[name]
     place = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
     return place, [(name, dataset.generate.kind)] if dataset.generate else []
+
+
+def network_settings(refinement: RefinementSettings) -> dict[str, Any]:
+    """Settings of the refinement network that its weights follow from: all but whether it is applied."""
+    return refinement.model_dump(mode="json", exclude={"apply"})

@@ -292,6 +292,42 @@ class ReinforceSettings(TrainingSettings):
         return self
 
 
+class RefinementSettings(TrainingSettings):
+    """Refinement network, which draws the final mask of each track, its training and its use."""
+
+    # Decides what is asked for, not how it is made: it stands in no key.
+    apply: bool = Field(
+        True,
+        description="whether the results are those of the refined tracks, and the ablation has their row",
+    )
+    pixels: Annotated[int, Field(ge=1, le=240 * 427)] = Field(
+        120 * 213, description="frames are refined at about so many pixels; never enlarged"
+    )
+    widths: tuple[Count, ...] = Field(
+        (12, 24, 48, 64), min_length=1, description="channels of each level of the U-Net"
+    )
+    epochs: Count = Field(3, description="passes over the frames learned from")
+    most_frames: Count = Field(
+        6000, description="frames learned from at most; of longer data an even share of every video"
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(8, description="frames per update")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        2e-3, description="of AdamW, at its peak: it rises over the first third and falls to nothing"
+    )
+    channel_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="probability that a sample lacks a channel in training"
+    )
+    colour_jitter: Annotated[float, Field(ge=0)] = Field(
+        0.3,
+        description="deviation of the shift of a sample's colours in training, in units of 20 to 30 of Lab",
+    )
+    unmatched: Fraction = Field(
+        0.1, description="share of the samples that are tracks of no object, where there are any"
+    )
+    mixed_precision: bool = Field(True, description="convolutions in bfloat16")
+    seed: int = Field(0, description="of weights, samples, flips, dropout and jitter")
+
+
 class SegmentSettings(Settings):
     """Writing of segmentations."""
 
@@ -343,6 +379,7 @@ class Stages(Settings):
     grouping: GroupingSettings = GroupingSettings()
     assignment: AssignmentSettings = AssignmentSettings()
     reinforce: ReinforceSettings = ReinforceSettings()
+    refinement: RefinementSettings = RefinementSettings()
     segment: SegmentSettings = SegmentSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     ablation: AblationSettings = AblationSettings()

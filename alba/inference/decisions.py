@@ -74,6 +74,13 @@ class Decisions:
     slots: list[NDArray[np.integer]]
     selection: NDArray[np.float32]
 
+    def proposal_slots(self) -> NDArray[np.uint8]:
+        """Slot of every proposal of the video, 0 for none: (N,)."""
+        slots = np.zeros(len(self.selection), np.uint8)
+        for rows, chosen in zip(self.order, self.slots, strict=True):
+            slots[rows] = chosen
+        return slots
+
 
 def naive_slots(order: list[NDArray[np.intp]], num_slots: int) -> list[NDArray[np.integer]]:
     """Every proposal an identity of its own; the k-th of each frame are one track, K at most."""

@@ -14,7 +14,7 @@ from alba import __version__
 from alba.config import NETWORK_FILES
 from alba.errors import CheckpointError, EvaluationError
 from alba.store import publish_folder
-from alba.training.checkpoint import load_assignment, load_selection
+from alba.training.checkpoint import load_assignment, load_refinement, load_selection
 
 
 def export_model(
@@ -51,8 +51,9 @@ def export_model(
     StoreError
         The folder cannot be written.
     """
+    loaders = {"selection": load_selection, "refinement": load_refinement}
     for stage, folder in networks.items():
-        (load_selection if stage == "selection" else load_assignment)(folder)
+        loaders.get(stage, load_assignment)(folder)
     description = {
         "package_version": __version__,
         "dataset": dataset,

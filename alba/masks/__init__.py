@@ -11,6 +11,7 @@ from alba.masks.label_map import (
     read_label_map,
     write_label_map,
 )
+from alba.masks.main_track import keep_main_track, track_weights
 from alba.masks.overlap import intersection_counts, iou_matrix, mask_boxes
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "dilate",
     "intersection_counts",
     "iou_matrix",
+    "keep_main_track",
     "label_map_to_masks",
     "mask_boxes",
     "pack_masks",
     "packed_width",
     "paint",
     "read_label_map",
+    "track_weights",
     "unpack_masks",
     "write_label_map",
 ]

@@ -1,6 +1,7 @@
-"""The networks: selection, pairwise and relational assignment."""
+"""The networks: selection, pairwise and relational assignment, refinement."""
 
 from alba.networks.pairwise import PairwiseNetwork
+from alba.networks.refinement import RefinementNetwork
 from alba.networks.relation import EarlyRelation, LateRelation
 from alba.networks.selection import NUM_PICTURE_CHANNELS, SelectionNetwork, crop_proposals
 
@@ -9,6 +10,7 @@ __all__ = [
     "EarlyRelation",
     "LateRelation",
     "PairwiseNetwork",
+    "RefinementNetwork",
     "SelectionNetwork",
     "crop_proposals",
 ]

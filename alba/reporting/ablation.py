@@ -15,6 +15,7 @@ TITLES = {
     "pairwise": "+ pairwise assignment",
     "relational": "+ relational assignment",
     "reinforced": "+ RL",
+    "refined": "+ refinement",
     "oracle": "oracle",
 }
 

@@ -1,7 +1,7 @@
 """Supervised training of the assignment network on the oracle's decisions (section 3.2)."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
+from alba.datasets import Video
 from alba.errors import CheckpointError, TrainingError
 from alba.grouping import GroupingVideo, Observation, Observer, Step, roll_out, slot_log_probs
 from alba.masks import VOID
@@ -123,24 +124,11 @@ def load_training_videos(
     held_out = load_held_out(selection_folder)
     videos = []
     for video in progress(corpus.videos, "load", unit="video"):
-        proposals, flow = store_of(corpus.proposals, video), store_of(corpus.flow, video)
-        num_proposals, num_features = open_as(ProposalStore, proposals, video)["features"].shape
-        check_features(selection_folder, selection.num_features, num_features)
-        outputs = held_out.get(video.name)
-        if outputs is None:
-            pixels = load_selection_video(video, proposals, flow, None, selection.settings.working_height)
-            outputs = select(selection, pixels)
-        elif len(outputs) != num_proposals:
-            raise CheckpointError(
-                f"{selection_folder} was cross-fitted on {len(outputs)} proposals of {video.name}, "
-                f"{proposals} has {num_proposals}",
-                "use the proposals that it was trained on, or train it again",
-            )
         grouped, _ = load_grouping_video(
             video,
-            proposals,
-            flow,
-            outputs,
+            store_of(corpus.proposals, video),
+            store_of(corpus.flow, video),
+            selection_outputs(corpus, video, selection, selection_folder, held_out),
             selection.settings.threshold,
             assignment.grouping,
             labels=store_of(corpus.labels, video),
@@ -148,6 +136,36 @@ def load_training_videos(
         )
         videos.append(grouped)
     return videos
+
+
+def selection_outputs(
+    corpus: Corpus,
+    video: Video,
+    selection: Selection,
+    selection_folder: Path,
+    held_out: Mapping[str, NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Outputs for a training video, where it was cross-fitted by a network that has not seen it: (N,).
+
+    Raises
+    ------
+    CheckpointError
+        The network was made for other proposals.
+    """
+    proposals, flow = store_of(corpus.proposals, video), store_of(corpus.flow, video)
+    num_proposals, num_features = open_as(ProposalStore, proposals, video)["features"].shape
+    check_features(selection_folder, selection.num_features, num_features)
+    outputs = held_out.get(video.name)
+    if outputs is None:
+        pixels = load_selection_video(video, proposals, flow, None, selection.settings.working_height)
+        return select(selection, pixels)
+    if len(outputs) != num_proposals:
+        raise CheckpointError(
+            f"{selection_folder} was cross-fitted on {len(outputs)} proposals of {video.name}, "
+            f"{proposals} has {num_proposals}",
+            "use the proposals that it was trained on, or train it again",
+        )
+    return outputs
 
 
 def oracle_slots(video: GroupingVideo, min_precision: float, num_slots: int) -> list[NDArray[np.uint8]]:

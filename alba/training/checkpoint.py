@@ -20,7 +20,9 @@ from alba.config import (
     REVISIONS,
     AssignmentSettings,
     GroupingSettings,
+    RefinementSettings,
     SelectionSettings,
+    network_settings,
     parse_settings,
 )
 from alba.errors import CheckpointError, first_line
@@ -32,7 +34,8 @@ from alba.grouping import (
     PictureObserver,
     RelationObserver,
 )
-from alba.networks import EarlyRelation, LateRelation, PairwiseNetwork, SelectionNetwork
+from alba.networks import EarlyRelation, LateRelation, PairwiseNetwork, RefinementNetwork, SelectionNetwork
+from alba.refinement import CHANNELS
 from alba.store import make_ready, publish_folder
 from alba.training.scalars import Row, write_scalars
 
@@ -70,6 +73,14 @@ class Assignment:
         return self.settings.encoder.input_size if looks else None
 
 
+@dataclass(frozen=True)
+class Refinement:
+    """A refinement network with its settings."""
+
+    network: RefinementNetwork
+    settings: RefinementSettings
+
+
 def build_selection(settings: SelectionSettings, num_features: int) -> Selection:
     """A new selection network for proposals with `num_features` features."""
     network = SelectionNetwork(settings, num_features + int(settings.score))
@@ -89,6 +100,11 @@ def build_assignment(
         return Assignment(EarlyRelation(settings, known), PictureObserver(), settings, grouping, num_features)
     network = LateRelation(settings, NUM_RELATIONS, known)
     return Assignment(network, RelationObserver(none_action), settings, grouping, num_features)
+
+
+def build_refinement(settings: RefinementSettings) -> Refinement:
+    """A new refinement network."""
+    return Refinement(RefinementNetwork(len(CHANNELS), settings.widths), settings)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -211,6 +227,32 @@ def describe_selection(selection: Selection, provenance: Mapping[str, Any]) -> d
         "settings": selection.settings.model_dump(mode="json"),
         "num_features": selection.num_features,
         "provenance": {"revision": REVISIONS["selection"], **provenance},
+    }
+
+
+def load_refinement(folder: Path) -> Refinement:
+    """Load a refinement checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        The folder is missing, damaged, holds another kind of network, or one that looks at other cues.
+    """
+    description = _describe(folder, "refinement")
+    if tuple(description["channels"]) != CHANNELS:
+        raise CheckpointError(f"{folder} was trained on other cues", "train the refinement network again")
+    refinement = build_refinement(parse_settings(RefinementSettings, description["settings"], str(folder)))
+    _load_weights(folder, refinement.network)
+    return refinement
+
+
+def describe_refinement(refinement: Refinement, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_checkpoint` keeps beside the weights of a refinement network."""
+    return {
+        "kind": "refinement",
+        "settings": network_settings(refinement.settings),
+        "channels": list(CHANNELS),
+        "provenance": {"revision": REVISIONS["refinement"], **provenance},
     }
 
 

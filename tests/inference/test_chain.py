@@ -7,6 +7,7 @@ import pytest
 
 import alba.store
 from alba.config import (
+    REFINED,
     ROWS,
     AssignmentSettings,
     DatasetSettings,
@@ -14,6 +15,7 @@ from alba.config import (
     GroupingSettings,
     LabelSettings,
     ProposalSettings,
+    RefinementSettings,
     ReinforceSettings,
     SegmentSettings,
     SelectionSettings,
@@ -21,11 +23,12 @@ from alba.config import (
 )
 from alba.datasets import open_video
 from alba.datasets.sprites import write_sprites
-from alba.errors import CheckpointError
+from alba.errors import CheckpointError, StoreError
 from alba.evaluation import evaluate
 from alba.flow import compute_flow
 from alba.inference import segment_video
 from alba.inference.decisions import Sources
+from alba.inference.refine import refine_video
 from alba.masks import read_label_map
 from alba.oracle import label_video
 from alba.proposals import compute_proposals
@@ -33,6 +36,7 @@ from alba.training.assignment import load_training_videos, train_assignment
 from alba.training.checkpoint import build_assignment, load_held_out, load_selection
 from alba.training.corpus import Corpus, store_of
 from alba.training.loading import load_selection_video
+from alba.training.refinement import train_refinement
 from alba.training.reinforce import reinforce
 from alba.training.selection import select, train_selection
 
@@ -70,6 +74,10 @@ def root(tmp_path_factory):
     corpus = Corpus.of(dataset, "train", root / "proposals", root / "flow", root / "labels")
     for fusion in ("late", "early"):
         train(corpus, root, fusion)
+    settings = RefinementSettings(pixels=2000, widths=(4, 8), epochs=1, most_frames=6)
+    train_refinement(
+        corpus, root / "selection", root / "reinforce-late", settings, "all", root / "refinement", jobs=2
+    )
     return root
 
 
@@ -84,11 +92,22 @@ def segment(root, row, out, fusion="late", assignment=None):
     return video
 
 
+def refine(root, rough, out, tracks="all"):
+    video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
+    proposals, flow = (store_of(root / stage, video) for stage in ("proposals", "flow"))
+    paths = out / "val-000.zarr", out / "val-000"
+    refine_video(video, proposals, flow, store_of(rough, video), root / "refinement", tracks, *paths)
+    return video
+
+
 def test_every_row_is_scored_and_the_oracle_is_above_the_naive_rows(root, tmp_path):
     score = {}
     for row in ROWS:
         network = root / "pairwise" if row == "pairwise" else None
-        video = segment(root, row, tmp_path / row, assignment=network)
+        if row == REFINED:
+            video = refine(root, tmp_path / "reinforced", tmp_path / row)
+        else:
+            video = segment(root, row, tmp_path / row, assignment=network)
         results = evaluate("davis17-unsupervised", root / "data", tmp_path / row, tmp_path / f"scores-{row}")
         score[row] = results.overall["J&F-Mean"]
         label_maps = alba.store.open(tmp_path / row / "val-000.zarr")["label_maps"][:]
@@ -158,3 +177,31 @@ def test_a_selection_network_is_no_assignment_network(root, tmp_path):
     with pytest.raises(CheckpointError, match="holds a selection network"):
         segment(root, "relational", tmp_path, assignment=root / "selection")
     assert not list(tmp_path.iterdir())
+
+
+def test_refinement_draws_each_track_anew_and_keeps_its_name(root, tmp_path):
+    segment(root, "reinforced", tmp_path / "rough")
+    for name in ("a", "b"):
+        refine(root, tmp_path / "rough", tmp_path / name)
+    rough, refined, again = (
+        alba.store.open(tmp_path / name / "val-000.zarr") for name in ("rough", "a", "b")
+    )
+    assert refined.digest == again.digest
+    np.testing.assert_array_equal(refined["slot"][:], rough["slot"][:])
+    tracks = set(np.unique(rough["label_maps"][:])) | set(np.unique(rough["slot"][:]))
+    assert set(np.unique(refined["label_maps"][:])) <= tracks
+    refine(root, tmp_path / "rough", tmp_path / "main", tracks="main")
+    foreground = alba.store.open(tmp_path / "main" / "val-000.zarr")["label_maps"][:]
+    assert set(np.unique(foreground)) <= {0, 1}
+
+
+def test_refinement_takes_no_other_network_and_no_other_segmentation(root, tmp_path):
+    segment(root, "reinforced", tmp_path / "rough")
+    (tmp_path / "refinement").symlink_to(root / "selection")
+    for stage in ("data", "proposals", "flow"):
+        (tmp_path / stage).symlink_to(root / stage)
+    with pytest.raises(CheckpointError, match="holds a selection network"):
+        refine(tmp_path, tmp_path / "rough", tmp_path / "out")
+    with pytest.raises(StoreError, match="no segmentation store"):
+        refine(root, root / "labels", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,6 @@
 import numpy as np
 
-from alba.inference.segment import keep_main_track
+from alba.masks import keep_main_track
 
 WEIGHTS = np.zeros(21)
 WEIGHTS[[2, 5, 9]] = 8.0, 3.0, 1.0

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import SPRITES
+from conftest import CONFIG, SPRITES
 
 DEMO_AND_REAL = ("demo", "results/real/metrics.csv")
 AFTER_FLOW = {
@@ -15,7 +15,9 @@ AFTER_FLOW = {
     "train_assignment",
     "train_pairwise",
     "reinforce_assignment",
+    "train_refinement",
     "segment_video",
+    "refine_masks",
     "evaluate_videos",
     "evaluate_row",
     "compare_rows",
@@ -36,10 +38,12 @@ def test_one_call_runs_every_stage_once_per_video(finished):
         "label": 3,
         "overlay": 1,
         "propose": 4,
+        "refine": 1,
         "reinforce": 1,
         "segment": 7,
         "sprites": 1,
         "train-assignment": 2,
+        "train-refinement": 1,
         "train-selection": 1,
     }
 
@@ -74,9 +78,17 @@ def test_simple_network_is_trained_like_the_other_but_for_what_it_is(finished):
 
 
 def test_metrics_of_a_data_set_without_training_use_the_named_networks(finished):
-    call = next(call for call in finished.calls() if call.startswith("segment") and "bear" in call)
-    assert "cache/sprites/selection-" in call
-    assert "cache/sprites/reinforce-" in call
+    calls = finished.calls()
+    segmented, refined = (
+        next(call for call in calls if call.startswith(f"{verb} ") and "bear" in call)
+        for verb in ("segment", "refine")
+    )
+    assert "cache/sprites/selection-" in segmented
+    assert "cache/sprites/reinforce-" in segmented
+    assert "cache/sprites/refinement-" in refined
+    assert "cache/real/segment-reinforced-" in refined
+    scored = next(call for call in calls if call.startswith("evaluate ") and "results/real" in call)
+    assert "--predictions cache/real/segment-refined-" in scored
 
 
 def test_second_call_has_nothing_to_do(finished):
@@ -90,7 +102,9 @@ def test_rl_setting_reruns_nothing_before_rl(finished):
     finished.configure(stages={"reinforce": {"entropy_weight": 0.01}})
     assert finished.planned(*DEMO_AND_REAL) == {
         "reinforce_assignment": 1,
+        "train_refinement": 1,
         "segment_video": 2,
+        "refine_masks": 1,
         "evaluate_videos": 2,
         "compare_rows": 1,
         "draw_curves": 1,
@@ -110,7 +124,11 @@ def test_settings_of_one_data_set_leave_the_others_alone(finished):
     real = {"root": "real", "train_on": "sprites", "stages": {"segment": {"tracks": "main"}}}
     datasets = {"sprites": SPRITES, "real": real}
     finished.configure(datasets=datasets)
-    assert finished.planned(*DEMO_AND_REAL) == {"segment_video": 1, "evaluate_videos": 1}
+    assert finished.planned(*DEMO_AND_REAL) == {
+        "segment_video": 1,
+        "refine_masks": 1,
+        "evaluate_videos": 1,
+    }
 
 
 def test_two_configurations_live_side_by_side(finished):
@@ -136,7 +154,42 @@ def test_raised_revision_reruns_the_stage(finished):
     snakefile.write_text(revised + snakefile.read_text())
     planned = finished.planned(*DEMO_AND_REAL)
     assert planned["segment_video"] == 7
+    assert planned["refine_masks"] == 1
     assert "train_selection" not in planned
+
+
+def test_refinement_is_applied_by_a_setting_that_makes_nothing_else_anew(finished):
+    sprites, real = (CONFIG["datasets"][name] for name in ("sprites", "real"))
+    applied = {**sprites, "stages": {"ablation": {"seeds": [0]}}}
+    finished.configure(datasets={"sprites": applied, "real": real})
+    assert finished.planned(*DEMO_AND_REAL) == {
+        "refine_masks": 1,
+        "evaluate_videos": 1,  # now of the refined tracks; those of the grouping are a row beside it
+        "evaluate_row": 1,
+        "compare_rows": 1,
+        "draw_curves": 1,
+        "draw_overlay": 1,
+        "copy_masks": 1,
+    }
+    finished.run("results/sprites/ablation.csv")
+    rows = [word for word in finished.calls()[-1].split() if "=" in word]
+    assert rows[-3:] == [
+        "reinforced=results/sprites/reinforced/metrics.csv",
+        "refined=results/sprites/metrics.csv",
+        "oracle=results/sprites/oracle/metrics.csv",
+    ]
+    without = {**real, "stages": {"refinement": {"apply": False}}}
+    finished.configure(datasets={"sprites": sprites, "real": without})
+    assert finished.planned("results/real/metrics.csv") == {"evaluate_videos": 1}
+
+
+def test_refinement_setting_reruns_its_training_and_what_follows(finished):
+    finished.configure(stages={"refinement": {"epochs": 4}})
+    assert finished.planned(*DEMO_AND_REAL) == {
+        "train_refinement": 1,
+        "refine_masks": 1,
+        "evaluate_videos": 1,
+    }
 
 
 def test_frames_that_come_or_go_rerun_their_video(finished):
@@ -145,7 +198,13 @@ def test_frames_that_come_or_go_rerun_their_video(finished):
     assert not finished.planned(*DEMO_AND_REAL)
     (frames / "00003.jpg").touch()
     planned = finished.planned(*DEMO_AND_REAL)
-    assert planned == {"estimate_flow": 1, "make_proposals": 1, "segment_video": 1, "evaluate_videos": 1}
+    assert planned == {
+        "estimate_flow": 1,
+        "make_proposals": 1,
+        "segment_video": 1,
+        "refine_masks": 1,
+        "evaluate_videos": 1,
+    }
 
 
 def test_failed_job_leaves_nothing_that_counts_as_whole(project):
@@ -276,7 +335,7 @@ def test_layouts_of_every_benchmark_are_planned(project):
     }
     project.configure(datasets=datasets)
     planned = project.planned("results/fbms/metrics.csv", "results/yt/metrics.csv")
-    assert planned["segment_video"] == planned["evaluate_videos"] == 2
+    assert planned["segment_video"] == planned["refine_masks"] == planned["evaluate_videos"] == 2
     project.run("results/yt/metrics.csv")
     assert "--protocol youtube-vos --tracks first-frame" in project.calls()[-1]
 
@@ -303,7 +362,9 @@ def test_more_data_to_train_on_reruns_training_and_what_follows(finished):
         "train_selection": 1,
         "train_assignment": 1,
         "reinforce_assignment": 1,
+        "train_refinement": 1,
         "segment_video": 1,
+        "refine_masks": 1,
         "evaluate_videos": 1,
     }
 
@@ -410,20 +471,26 @@ def test_runs_of_a_data_set_that_borrows_its_networks_are_those_of_its_trainer(f
 
 def test_given_networks_are_used_instead_of_training(project):
     model = project.path / "models/small"
-    for stage in ("selection", "reinforce"):
+    for stage in ("selection", "reinforce", "refinement"):
         (model / stage).mkdir(parents=True)
         for file in ("network.json", "network.safetensors"):
             (model / stage / file).write_text(stage)
     project.configure(datasets={"real": {"root": "real", "models": "small", "train_split": ""}})
     project.run("results/real/metrics.csv")
     verbs = [call.split()[0] for call in project.calls()]
-    assert verbs == ["flow", "propose", "segment", "evaluate"]
+    assert verbs == ["flow", "propose", "segment", "refine", "evaluate"]
     segment = next(call for call in project.calls() if call.startswith("segment"))
     assert "--selection models/small/selection --assignment models/small/reinforce" in segment
     assert not project.planned("results/real/metrics.csv")
     assert project.planned("all_networks") == {"all_networks": 1}
     (model / "reinforce/network.safetensors").write_text("better")
-    assert project.planned("results/real/metrics.csv") == {"segment_video": 1, "evaluate_videos": 1}
+    assert project.planned("results/real/metrics.csv") == {
+        "segment_video": 1,
+        "refine_masks": 1,
+        "evaluate_videos": 1,
+    }
+    refine = next(call for call in project.calls() if call.startswith("refine "))
+    assert "--refinement models/small/refinement" in refine
     result = project.snakemake("--dry-run", "results/real/relational/metrics.csv")
     assert "models/small/assignment/network.json is missing" in result.stdout + result.stderr
     result = project.snakemake("--dry-run", "results/real/model")

@@ -14,9 +14,9 @@ rule evaluate_videos:
         per_frame="<results>/{dataset}/per-frame.csv",
         results="<results>/{dataset}/results.json",
     log:
-        "<logs>/{dataset}/evaluate_videos/reinforced.log",
+        "<logs>/{dataset}/evaluate_videos/final.log",
     benchmark:
-        "<logs>/{dataset}/evaluate_videos/reinforced.tsv"
+        "<logs>/{dataset}/evaluate_videos/final.tsv"
     conda:
         "../../envs/alba.yaml"
     threads: 8

@@ -16,11 +16,12 @@ rule export_model:
         runtime=10,
     params:
         networks=lambda wildcards, input: [
-            f"{stage}={path}" for stage, path in zip(NETWORKS, input.networks)
+            f"{stage}={path}"
+            for stage, path in zip(paths.network_stages(wildcards), input.networks)
         ],
         scores=lambda wildcards, input: [
             word
-            for row, path in zip(NETWORKS_OF_ROW, input.scores)
+            for row, path in zip(paths.served_rows(wildcards), input.scores)
             for word in ("--metrics", f"{row}={path}")
         ],
         licence=paths.licences,

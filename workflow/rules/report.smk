@@ -92,7 +92,8 @@ rule draw_curves:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         checkpoints=lambda wildcards, input: [
-            f"{stage}={folder}" for stage, folder in zip(NETWORKS, input.networks)
+            f"{stage}={folder}"
+            for stage, folder in zip(paths.network_stages(wildcards), input.networks)
         ],
     shell:
         "alba curves --output {output:q} {params.checkpoints:q} > {log:q} 2>&1"

@@ -11,6 +11,8 @@ rule segment_video:
         "<logs>/{dataset}/segment_video/{row}-{key}/{video}.log",
     benchmark:
         "<logs>/{dataset}/segment_video/{row}-{key}/{video}.tsv"
+    wildcard_constraints:
+        row="|".join(row for row in ROWS if row != REFINED),
     conda:
         "../../envs/alba.yaml"
     threads: 1
@@ -27,6 +29,35 @@ rule segment_video:
         "alba segment --dataset {params.dataset:q} --video {wildcards.video:q} --row {wildcards.row}"
         " --settings {params.settings:q} --grouping {params.grouping:q} {params.inputs:q}"
         " --output {output.store:q} --masks {output.masks:q} > {log:q} 2>&1"
+
+
+rule refine_masks:
+    input:
+        ancient(unpack(paths.refine_inputs)),
+        pictures=ancient(paths.root),
+        ready=paths.refine_ready,
+    output:
+        store=directory("<cache>/{dataset}/segment-refined-{key}/{video}.zarr"),
+        masks=directory("<cache>/{dataset}/segment-refined-{key}/{video}"),
+        ready="<cache>/{dataset}/segment-refined-{key}/{video}.ready.json",
+    log:
+        "<logs>/{dataset}/refine_masks/{key}/{video}.log",
+    benchmark:
+        "<logs>/{dataset}/refine_masks/{key}/{video}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        dataset=paths.dataset,
+        tracks=paths.tracks("segment", row=REFINED),
+        revision=REVISIONS["refine"],
+        inputs=options(("proposals", "flow", "segmentation", "refinement")),
+    shell:
+        "alba refine --dataset {params.dataset:q} --video {wildcards.video:q} --tracks {params.tracks}"
+        " {params.inputs:q} --output {output.store:q} --masks {output.masks:q} > {log:q} 2>&1"
 
 
 rule copy_masks:

@@ -114,6 +114,42 @@ rule reinforce_assignment:
         " --assignment {input.assignment:q} --output {output.network:q} 2>&1 | tee {log:q}"
 
 
+rule train_refinement:
+    input:
+        pictures=ancient(paths.training_roots),
+        proposals=ancient(paths.training_stores("proposals")),
+        flow=ancient(paths.training_stores("flow")),
+        labels=ancient(paths.training_stores("labels")),
+        selection=ancient(paths.network("selection")),
+        assignment=ancient(paths.network("reinforce")),
+        ready=paths.training_ready("proposals", "flow", "labels"),
+        selection_ready=paths.network("selection", ".ready.json"),
+        assignment_ready=paths.network("reinforce", ".ready.json"),
+    output:
+        network=directory("<cache>/{dataset}/refinement-{key}"),
+        ready="<cache>/{dataset}/refinement-{key}.ready.json",
+    log:
+        "<logs>/{dataset}/train_refinement/{key}.log",
+    benchmark:
+        "<logs>/{dataset}/train_refinement/{key}.tsv"
+    conda:
+        "../../envs/alba.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 12000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        corpus=paths.corpus,
+        settings=paths.settings("refinement"),
+        tracks=paths.tracks("refinement"),
+        revision=REVISIONS["refinement"],
+    shell:
+        "alba train-refinement {params.corpus:q} --settings {params.settings:q}"
+        " --tracks {params.tracks} --jobs {threads} --selection {input.selection:q} --assignment {input.assignment:q}"
+        " --output {output.network:q} 2>&1 | tee {log:q}"
+
+
 rule all_networks:
     input:
         paths.everywhere(paths.networks),

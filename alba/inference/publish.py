@@ -1,0 +1,47 @@
+"""What a segmentation leaves behind: indexed PNGs and a store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alba.datasets import Video
+from alba.masks import write_label_map
+from alba.store import SEGMENTATION, StoreWriter, publish_folder
+
+
+def publish_segmentation(
+    video: Video,
+    label_maps: NDArray[np.uint8],
+    selection: NDArray[np.float32],
+    slots: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    output: Path,
+    masks: Path,
+) -> None:
+    """Publish the PNGs, then the store that announces them.
+
+    Parameters
+    ----------
+    video : Video
+    label_maps : (T, H, W) uint8
+        0 background, 1..20 tracks.
+    selection : (N,) float32
+        Selection network's output of every proposal; 1 where there was no network.
+    slots : (N,) uint8
+        Track that each proposal was joined to, 0 for none.
+    provenance : mapping
+    output : Path
+        Segmentation store.
+    masks : Path
+        Folder of the PNGs, named like the frames.
+    """
+    with publish_folder(masks) as folder:
+        for path, label_map in zip(video.frame_paths, label_maps, strict=True):
+            write_label_map(folder / f"{path.stem}.png", label_map)
+    with StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer:
+        writer.append("label_maps", label_maps)
+        writer.append("selection", selection)
+        writer.append("slot", slots)

@@ -1,0 +1,105 @@
+"""A refinement that learns a made-up task; loss, matching, odd sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+from alba.config import RefinementSettings
+from alba.masks import VOID
+from alba.networks import RefinementNetwork
+from alba.refinement import CHANNELS, Scene
+from alba.refinement.cues import OWN, SHARED
+from alba.training.refinement import TrackLesson, VideoLesson, fit, mask_loss, match_tracks, refine
+
+SETTINGS = RefinementSettings(
+    widths=(8, 16), epochs=6, learning_rate=1e-2, batch_size=4, mixed_precision=False
+)
+
+
+def squares(seed: int, num_frames: int = 8, size: tuple[int, int] = (24, 32)) -> VideoLesson:
+    """A square that two noisy channels show; the first track is its, the second one's channels are empty."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((num_frames, *size), np.uint8)
+    for t in range(num_frames):
+        row, column = rng.integers(2, size[0] - 10), rng.integers(2, size[1] - 10)
+        truth[t, row : row + 8, column : column + 8] = 254
+    shared = rng.normal(0, 0.3, (num_frames, len(SHARED), *size)).astype(np.float16)
+    own = np.zeros((num_frames, len(OWN), *size), np.float16)
+    for name in ("mask", "vote"):
+        own[:, OWN.index(name)] = truth / 254 + rng.normal(0, 0.7, truth.shape)
+    nothing = TrackLesson(np.zeros_like(own), np.zeros_like(truth), False)
+    return VideoLesson(shared, [TrackLesson(own, truth, True), nothing])
+
+
+def jaccard(masks: np.ndarray, truth: np.ndarray) -> float:
+    return float(((masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))).mean())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return fit([squares(seed) for seed in range(8)], SETTINGS)
+
+
+def test_refined_masks_are_better_than_the_tracks(trained):
+    refinement, log = trained
+    assert [row["epoch"] for row in log] == [1, 2, 3, 4, 5, 6]
+    assert log[-1]["loss/train"] < log[0]["loss/train"]
+    new = squares(100)
+    track = new.tracks[0]
+    truth = track.target > 127
+    rough = jaccard(track.own[:, OWN.index("mask")] > 0.5, truth)
+    assert jaccard(refine(refinement, new.shared, track.own) > 0.5, truth) > rough + 0.2
+
+
+def test_a_track_of_nothing_stays_empty(trained):
+    new = squares(101)
+    assert refine(trained[0], new.shared, new.tracks[1].own).max() < 0.5
+
+
+def test_the_mirrored_video_has_the_mirrored_masks(trained):
+    new = squares(102)
+    shared = new.shared[..., ::-1].copy()
+    shared[:, SHARED.index("dx")] *= -1
+    straight = refine(trained[0], new.shared, new.tracks[0].own)
+    mirrored = refine(trained[0], shared, new.tracks[0].own[..., ::-1])
+    np.testing.assert_allclose(mirrored[..., ::-1], straight, atol=1e-5)
+
+
+def test_training_is_deterministic_and_takes_videos_of_several_sizes():
+    lessons = [squares(0), squares(1, size=(31, 17))]
+    settings = SETTINGS.model_copy(update={"epochs": 1})
+    weights = [fit(lessons, settings)[0].network.state_dict() for _ in range(2)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (9, 7), (33, 64)])
+def test_network_takes_any_size(size):
+    network = RefinementNetwork(len(CHANNELS), (4, 8, 8, 8))
+    assert network(torch.zeros(2, len(CHANNELS), *size)).shape == (2, *size)
+
+
+def test_void_pixels_do_not_count():
+    target = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    target[0, :2] = 254
+    target[0, 2] = VOID
+    logits = torch.full((1, 4, 4), -4.0)
+    logits[0, :2] = 4
+    other = logits.clone()
+    other[0, 2] = 9
+    assert mask_loss(logits, target) == mask_loss(other, target)
+    other[0, 3] = 9
+    assert mask_loss(other, target) > mask_loss(logits, target)
+
+
+def test_each_object_has_the_one_track_that_overlaps_it_most():
+    size = (4, 6)
+    objects = [np.zeros((2, *size), np.float32) for _ in range(2)]
+    objects[0][:, :2], objects[1][:, 2:] = 1, 1
+    masks = {3: np.zeros(size), 5: np.zeros(size), 6: np.zeros(size)}
+    masks[3][2:, :4] = 1  # two thirds of the second object
+    masks[5][2:, 4:] = 1  # the rest of it
+    masks[6][:2] = 1  # the first one
+    tracks = [{k: np.stack([mask] * 4).astype(np.float16) for k, mask in masks.items()}] * 2
+    nothing = np.zeros((2, 4, *size), np.float16)
+    scene = Scene(nothing[:, :3], nothing, nothing, nothing, tracks)
+    assert match_tracks(scene, objects, np.array([0, 1]), [3, 5, 6]) == {0: 1, 2: 0}
