@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from alba.config import REFINED, REVISIONS, network_settings
 from alba.datasets import Video
 from alba.inference.publish import publish_segmentation
+from alba.masks import MAX_OBJECTS
 from alba.progress import progress
 from alba.proposals.regions.superpixels import find_superpixels
 from alba.refinement import ObjectCues, Scene, View, shared_cues
@@ -58,11 +59,15 @@ def refine_video(
     rough = open_as(SegmentationStore, segmentation, video)
     selection, slots = rough["selection"][:], rough["slot"][:]
     label_maps = rough["label_maps"]
-    shown = (slots > 0).astype(np.uint8) if tracks == "main" else slots
+    most = 1 if tracks == "main" else MAX_OBJECTS
+
+    def painter(t: int, _: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return np.minimum(label_maps[t], most)
+
     views: list[View] = []
     superpixels = []
     source = read_views(
-        video, proposals, flow, selection, shown, lambda t, _: label_maps[t], trained.settings.pixels
+        video, proposals, flow, selection, np.minimum(slots, most), painter, trained.settings.pixels
     )
     for work, motion, view in progress(source, f"look at {video.name}", len(video)):
         views.append(view)

@@ -21,7 +21,7 @@ def read_views(
     video: Video,
     proposals: Path,
     flow: Path,
-    weights: NDArray[np.float32],
+    selection: NDArray[np.float32],
     slots: NDArray[np.uint8],
     painter: Painter,
     pixels: int,
@@ -33,8 +33,9 @@ def read_views(
     video : Video
     proposals, flow : Path
         Stores of the video.
-    weights : (N,) float32
-        How much each proposal of the video is trusted: the selection network's output.
+    selection : (N,) float32
+        Selection network's output of every proposal of the video. A proposal is trusted by the geometric mean
+        of it and of the generator's score.
     slots : (N,) uint8
         Track that each was joined to, 0 for none.
     painter : callable
@@ -48,6 +49,7 @@ def read_views(
         The frame at the size of the regions, its motion, and what refinement sees of both.
     """
     store, flow_store = open_as(ProposalStore, proposals, video), open_as(FlowStore, flow, video)
+    weights = np.sqrt(store["scores"][:] * selection)
     for t in range(len(video)):
         work = reduce_frame(video.frame(t), flow_store.forward(t), flow_store.backward(t))
         motion = residual_motion(work)
