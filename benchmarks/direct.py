@@ -87,6 +87,8 @@ def group(
 
 def action_log_probs(logits: Tensor, num_used: int, num_slots: int) -> dict[int, float]:
     """Softmax over all K slots and, behind them, none; empty slots together are the slot that comes next."""
+    if not num_used:  # the first proposal is an object
+        logits = logits[:num_slots]
     log_probs = logits.log_softmax(0)
     actions = {slot: float(log_probs[slot - 1]) for slot in range(1, num_used + 1)}
     if num_used < num_slots:

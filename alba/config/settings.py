@@ -245,6 +245,9 @@ class AssignmentSettings(TrainingSettings):
         "late: pooled features of proposal and slot are related",
     )
     encoder: EncoderSettings = Field(EncoderSettings(), description="used by early fusion")
+    join_weight: Annotated[float, Field(gt=0)] = Field(
+        4.0, description="weight of decisions that join a slot; of those that join none: 1 (paper: 1)"
+    )
     hidden: tuple[Count, ...] = Field(
         (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
     )

@@ -83,7 +83,9 @@ def slot_log_probs(logits: Tensor, num_used: Tensor, num_slots: int, none_action
     """Log-probabilities of joining each live slot (equation 1's factor).
 
     The logits of all slots that are still empty are equal, so the first of them carries the
-    probability of all: its logit is raised by the logarithm of their number.
+    probability of all: its logit is raised by the logarithm of their number. Until a first slot is in use
+    "none" cannot be chosen: a grouping begins with the most promising proposal there is. Most of the
+    oracle's decisions are for "none", and a network that gives it a little too much would never begin.
 
     Parameters
     ----------
@@ -97,14 +99,15 @@ def slot_log_probs(logits: Tensor, num_used: Tensor, num_slots: int, none_action
     Returns
     -------
     same shape as logits
-        -inf for slots that cannot be joined.
+        -inf for what cannot be chosen.
     """
     num_live = logits.shape[1] - int(none_action)
     slots = torch.arange(num_live, device=logits.device)
     num_empty = (num_slots - num_used).clamp_min(1)[:, None]
     raised = torch.where(slots == num_used[:, None], num_empty.to(logits.dtype).log(), 0.0)
     masked = (logits[:, :num_live] + raised).masked_fill(slots > num_used[:, None], -torch.inf)
-    return torch.cat([masked, logits[:, num_live:]], dim=1).log_softmax(dim=1)
+    none = logits[:, num_live:].masked_fill(num_used[:, None] == 0, -torch.inf)
+    return torch.cat([masked, none], dim=1).log_softmax(dim=1)
 
 
 @torch.no_grad()

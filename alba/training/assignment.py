@@ -31,6 +31,7 @@ from alba.training.checkpoint import (
 )
 from alba.training.compatibility import check_features
 from alba.training.corpus import Corpus, store_of
+from alba.training.episodes import VIDEOS_SIDE_BY_SIDE, Example, greedy_reward, score_by_truth
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.holdout import choose_validation
 from alba.training.left_out import report_left_out
@@ -38,9 +39,6 @@ from alba.training.loading import load_grouping_video, load_selection_video, ope
 from alba.training.run import Run, progress_folder
 from alba.training.selection import select
 from alba.training.supervised import Tally, descend, mean
-
-VIDEOS_SIDE_BY_SIDE = 8
-"""Videos whose episodes are rolled out together."""
 
 JUDGED_TOGETHER = 512
 """Decisions in videos that are left out, in one batch."""
@@ -96,7 +94,8 @@ def train_assignment(
             [np.random.default_rng(settings.seed)],
             hardware,
         )
-        _fit(assignment, lessons, judged, run)
+        examples = [example for video in left_out if (example := score_by_truth(video, hardware)).usable]
+        _fit(assignment, lessons, judged, examples, run)
         run.publish(output)
         report_left_out(videos, assignment.grouping.num_slots)
 
@@ -223,8 +222,9 @@ class Lesson:
 
     @classmethod
     def of(cls, step: Step, observer: Observer) -> "Lesson":
-        """The decisions that are taken in a step."""
-        here = step.active.nonzero()[:, 0]
+        """The decisions that are taken in a step; to join none before there is a slot is not one."""
+        forced = (step.choice == step.num_live) & (step.num_used == 0)
+        here = (step.active & ~forced).nonzero()[:, 0]
         choice = step.choice[here]
         observation = observer.join([step.observation], [here], step.num_live)
         return cls(observation, choice.where(choice < step.num_live, -1), step.num_used[here], step.num_live)
@@ -251,10 +251,8 @@ def _teach(
             keep_steps=True,
             device=hardware.device,
         )
-        lessons += [
-            Lesson.of(step, assignment.observer) for step in episodes.steps if bool(step.active.any())
-        ]
-    return lessons
+        lessons += [Lesson.of(step, assignment.observer) for step in episodes.steps]
+    return [lesson for lesson in lessons if len(lesson)]
 
 
 def _standardize(assignment: Assignment, lessons: Sequence[Lesson]) -> None:
@@ -264,8 +262,18 @@ def _standardize(assignment: Assignment, lessons: Sequence[Lesson]) -> None:
     network.standardize.fit(torch.cat(seen))  # type: ignore[operator,union-attr]
 
 
-def _fit(assignment: Assignment, lessons: Sequence[Lesson], judged: Sequence[Lesson], run: Run) -> None:
-    """Train, and judge every epoch on the decisions in videos that are left out."""
+def _fit(
+    assignment: Assignment,
+    lessons: Sequence[Lesson],
+    judged: Sequence[Lesson],
+    examples: Sequence[Example],
+    run: Run,
+) -> None:
+    """Train, and judge every epoch by J&F of the videos that are left out.
+
+    Their loss, which is logged too, is no measure of it: most decisions are for "none", and a network that
+    gives it a little too much begins no object at all.
+    """
     settings, hardware = assignment.settings, run.hardware
     (generator,) = run.generators
     assert isinstance(generator, np.random.Generator)
@@ -278,7 +286,8 @@ def _fit(assignment: Assignment, lessons: Sequence[Lesson], judged: Sequence[Les
         speed = learnt.count / (time.perf_counter() - start)
         _judge(assignment, judged, hardware, validated)
         row = {**learnt.row("train"), **validated.row("validation"), "grad_norm": mean(norms)}
-        score = -row["loss/validation"] if validated.count else None
+        score = greedy_reward(examples, assignment, hardware)
+        row |= {} if score is None else {"reward/validation": score}
         run.end_epoch(epoch, {**row, "decisions_per_second": speed}, score)
 
 
@@ -325,7 +334,9 @@ def _losses(assignment: Assignment, joined: Joined, hardware: Hardware) -> tuple
     if isinstance(assignment.network, PairwiseNetwork):
         loss = assignment.network.loss(logits, choice, num_used)
     else:
-        loss = functional.nll_loss(log_probs, choice, reduction="sum")
+        losses = functional.nll_loss(log_probs, choice, reduction="none")
+        joins = choice < num_live
+        loss = torch.where(joins, assignment.settings.join_weight * losses, losses).sum()
     return loss, (log_probs.argmax(1) == choice).sum()
 
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 
 from alba.config import REVISIONS, GroupingSettings, ReinforceSettings
 from alba.errors import TrainingError
-from alba.grouping import Episodes, GroupingVideo, Step, draw_chance, join_steps, roll_out, slot_log_probs
-from alba.metrics.reward import TruthBoundaries
+from alba.grouping import GroupingVideo, Step, draw_chance, join_steps, roll_out, slot_log_probs
 from alba.training.assignment import load_training_videos
 from alba.training.checkpoint import (
     Assignment,
@@ -26,6 +24,7 @@ from alba.training.checkpoint import (
 )
 from alba.training.compatibility import check_grouping, check_networks
 from alba.training.corpus import Corpus
+from alba.training.episodes import Example, episode_rewards, greedy_reward, rows_of, score_by_truth
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.left_out import report_left_out
 from alba.training.run import Run, progress_folder
@@ -70,7 +69,7 @@ def reinforce(
         if grouping is not None:
             check_grouping(assignment_folder, assignment, grouping)
         videos = load_training_videos(corpus, selection, selection_folder, assignment)
-        examples, left_out = _split([_scored(video, hardware) for video in videos], assignment)
+        examples, left_out = _split([score_by_truth(video, hardware) for video in videos], assignment)
         provenance = {
             "revision": REVISIONS["reinforce"],
             "labels": corpus.digest(),
@@ -95,24 +94,6 @@ def reinforce(
         train(examples, left_out, assignment, settings, run)
         run.publish(output)
         report_left_out(videos, assignment.grouping.num_slots)
-
-
-@dataclass(frozen=True)
-class Example:
-    """A video and what its segmentations are scored by."""
-
-    video: GroupingVideo
-    truth: TruthBoundaries
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is anything to decide and anything to find."""
-        return self.truth.num_objects > 0 and self.video.num_decisions > 0
-
-
-def _scored(video: GroupingVideo, hardware: Hardware) -> Example:
-    assert video.truth is not None
-    return Example(video, TruthBoundaries(torch.from_numpy(video.truth).to(hardware.device)))
 
 
 def _split(examples: Sequence[Example], assignment: Assignment) -> tuple[list[Example], list[Example]]:
@@ -150,7 +131,7 @@ def train(
             speed = row.pop("decisions") / (time.perf_counter() - began)
             rows.append({"reward/train": float(np.nanmean(rewards)), **row, "decisions_per_second": speed})
         means = {name: float(np.mean([row[name] for row in rows])) for name in (rows[0] if rows else ())}
-        score = _greedy_reward(left_out, assignment, settings, run.hardware)
+        score = greedy_reward(left_out, assignment, run.hardware)
         run.end_epoch(epoch, means if score is None else {**means, "reward/validation": score}, score)
 
 
@@ -179,7 +160,7 @@ def _explore(
     steps: Steps = {}
     scores: list[NDArray[np.float64]] = []
     if mine:
-        rows = _rows_of(hardware.share(range(len(group))), settings.rollouts)
+        rows = rows_of(hardware.share(range(len(group))), settings.rollouts)
         episodes = roll_out(
             [example.video for example in mine],
             assignment.observer,
@@ -194,26 +175,6 @@ def _explore(
         for t, of_frame in groupby(episodes.steps, lambda step: step.frame):
             steps |= {(t, i): step for i, step in enumerate(of_frame) if bool(step.active.any())}
     return steps, _pad(hardware.gather(scores))
-
-
-def _rows_of(videos: Sequence[int], num_rollouts: int) -> list[int]:
-    """Episodes of some videos of a group."""
-    return [v * num_rollouts + rollout for v in videos for rollout in range(num_rollouts)]
-
-
-def episode_rewards(episodes: Episodes, truths: Sequence[TruthBoundaries]) -> list[NDArray[np.float64]]:
-    """Reward r_t of every frame: J&F mean, tracks matched over the whole video as in the evaluation.
-
-    Returns
-    -------
-    per video (num_rollouts, T) float64
-    """
-    rewards = []
-    for v, truth in enumerate(truths):
-        rows = _rows_of([v], episodes.num_rollouts)
-        label_maps = torch.from_numpy(np.stack([episodes.label_maps(row) for row in rows]))
-        rewards.append(truth.rewards(label_maps.to(truth.device)))
-    return rewards
 
 
 def _pad(rewards: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -291,7 +252,7 @@ def _update(
     network, hardware = assignment.network, run.hardware
     counts = _count_decisions([example.video for example in group], settings.rollouts)
     decisions = list(counts)
-    rows = _rows_of(hardware.share(range(len(group))), settings.rollouts)
+    rows = rows_of(hardware.share(range(len(group))), settings.rollouts)
     weights = torch.from_numpy(advantages[rows]).float().to(hardware.device)
     order = torch.randperm(len(decisions), generator=generator)
     sums, norms, num_taken = np.zeros(3), [], 0
@@ -366,24 +327,3 @@ def _recompute(
     entropy = -(finite.exp() * finite).sum(1)
     before = torch.cat([step.log_prob[step.active] for step in steps])
     return log_probs.gather(1, choice[:, None])[:, 0], entropy, before, kept
-
-
-def _greedy_reward(
-    examples: Sequence[Example], assignment: Assignment, settings: ReinforceSettings, hardware: Hardware
-) -> float | None:
-    """J&F where the most probable decisions are taken, mean over videos; none without a video."""
-    mine = hardware.share(examples)
-    scores: list[float] = []
-    for start in range(0, len(mine), settings.videos_per_update):
-        group = mine[start : start + settings.videos_per_update]
-        episodes = roll_out(
-            [example.video for example in group],
-            assignment.observer,
-            hardware.run(assignment.network),
-            assignment.grouping.num_slots,
-            device=hardware.device,
-        )
-        rewards = episode_rewards(episodes, [example.truth for example in group])
-        scores += [float(of_video.mean()) for of_video in rewards]
-    scores = hardware.gather(scores)
-    return float(np.mean(scores)) if scores else None

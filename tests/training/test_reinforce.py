@@ -7,8 +7,9 @@ from alba.config import AssignmentSettings, GroupingSettings, ReinforceSettings
 from alba.grouping import group_video, roll_out
 from alba.metrics.reward import TruthBoundaries
 from alba.training.checkpoint import build_assignment
+from alba.training.episodes import Example, episode_rewards
 from alba.training.hardware import Hardware
-from alba.training.reinforce import Example, advantages_of, discounted_returns, episode_rewards, train
+from alba.training.reinforce import advantages_of, discounted_returns, train
 from alba.training.run import Run
 
 

@@ -43,7 +43,7 @@ def test_best_epoch_is_the_first_of_the_highest_score_or_the_last_without_one(tm
 
 def test_assignment_is_published_as_it_was_when_it_did_best_on_the_videos_left_out(trainer, tmp_path):
     log = read_log(trainer("assignment", tmp_path / "hasty", learning_rate=0.3, epochs=6))
-    best = int(log.loc[log["loss/validation"].idxmin(), "epoch"])
+    best = int(log.loc[log["reward/validation"].idxmax(), "epoch"])
     assert best < 6
     shorter = trainer("assignment", tmp_path / "shorter", learning_rate=0.3, epochs=best)
     assert same_networks(shorter, tmp_path / "hasty")
