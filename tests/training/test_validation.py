@@ -42,10 +42,10 @@ def test_best_epoch_is_the_first_of_the_highest_score_or_the_last_without_one(tm
 
 
 def test_assignment_is_published_as_it_was_when_it_did_best_on_the_videos_left_out(trainer, tmp_path):
-    log = read_log(trainer("assignment", tmp_path / "hasty", learning_rate=0.3, epochs=6))
+    log = read_log(trainer("assignment", tmp_path / "hasty", learning_rate=1.0, epochs=6))
     best = int(log.loc[log["reward/validation"].idxmax(), "epoch"])
     assert best < 6
-    shorter = trainer("assignment", tmp_path / "shorter", learning_rate=0.3, epochs=best)
+    shorter = trainer("assignment", tmp_path / "shorter", learning_rate=1.0, epochs=best)
     assert same_networks(shorter, tmp_path / "hasty")
     description = json.loads((tmp_path / "hasty/network.json").read_text())
     assert description["validation"] == choose_validation([f"train-{v:03d}" for v in range(4)], 0.25, 0)
