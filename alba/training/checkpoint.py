@@ -299,7 +299,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / "network.json"
     try:
         description: dict[str, Any] = json.loads(path.read_text())
-        missing = {"kind", "settings", "num_features"} - description.keys()
+        inputs = "channels" if description.get("kind") == "refinement" else "num_features"
+        missing = {"kind", "settings", inputs} - description.keys()
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing", "train the network first") from None
     except (OSError, ValueError, AttributeError) as error:

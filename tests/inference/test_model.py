@@ -87,7 +87,7 @@ def test_readme_of_the_models_that_come_with_alba_is_up_to_date(monkeypatch):
 def test_damage_is_found_before_anything_is_written(trained, tmp_path):
     (trained["reinforce"] / "network.safetensors").write_bytes(b"damaged")
     scores = {"reinforced": tmp_path / "metrics.csv"}
-    with pytest.raises(CheckpointError, match=r"reinforce-0/network.safetensors does not fit"):
+    with pytest.raises(CheckpointError, match=r"reinforce-0/network.safetensors is damaged"):
         export_model(trained, scores, "real", "", CONFIGURATION, tmp_path / "out")
     del trained["reinforce"]
     with pytest.raises(EvaluationError, match=r"none.csv is missing"):
