@@ -3,11 +3,8 @@
 What is read is drawn first, in order; the cutting is left to a thread that is a few batches ahead.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alba.config import SelectionSettings
+from alba.datasets.read_ahead import map_ahead
 from alba.networks import crop_proposals
 from alba.training.hardware import Hardware
 from alba.training.loading import SelectionVideo
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _BATCHES_AHEAD = 2
 
@@ -103,22 +98,3 @@ def cut(video: SelectionVideo, t: int, rows: NDArray[np.integer], settings: Sele
         settings.encoder.input_size,
         settings.crop_margin,
     )
-
-
-def map_ahead(call: Callable[[Item], Result], items: Iterable[Item], num_ahead: int) -> Iterator[Result]:
-    """Results of a call for all items, in order; a thread makes up to `num_ahead` before they are asked for.
-
-    Items are taken by the caller's thread, so that what they draw from a generator has its order.
-    """
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(1) as worker:
-        try:
-            for item in items:
-                waiting.append(worker.submit(call, item))
-                if len(waiting) > num_ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
