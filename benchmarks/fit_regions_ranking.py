@@ -29,7 +29,13 @@ from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence, second_candidates
+from alba.proposals.regions.backend import (
+    REMEMBERED,
+    first_candidates,
+    gather_evidence,
+    look,
+    second_candidates,
+)
 from alba.proposals.regions.frame import reduce_frame
 from alba.proposals.regions.memory import Memory
 from alba.proposals.regions.motion import residual_motion
@@ -41,7 +47,7 @@ from alba.proposals.regions.ranking import (
     salient_cues,
     score_candidates,
 )
-from alba.proposals.regions.saliency import ColourModel, Weights, read_weights, saliency, saliency_cues
+from alba.proposals.regions.saliency import ColourModel, Weights, read_weights, saliency
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels
 
 DAVIS_FRAMES, SPRITES_FRAMES = range(15, 29), range(4, 12)
@@ -106,9 +112,7 @@ def collect(
 
     pool = first_candidates(superpixels, evidence, score)
     if weights is not None and len(pool.scores):
-        colours.learn(superpixels, evidence.lab, pool.consensus())
-        colour = colours.posterior(evidence.lab)
-        seen = saliency_cues(superpixels, evidence, colour, pool.members, pool.scores)
+        seen = look(pool, evidence, colours)
         second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, weights)))
     memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
     if not objects or not cues:

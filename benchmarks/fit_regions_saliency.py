@@ -27,11 +27,11 @@ from torch.nn import functional
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence
+from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence, look
 from alba.proposals.regions.frame import reduce_frame
 from alba.proposals.regions.memory import Memory
 from alba.proposals.regions.motion import residual_motion
-from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel, saliency_cues
+from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel
 from alba.proposals.regions.superpixels import find_superpixels
 
 FOLDS = 3
@@ -75,9 +75,7 @@ def lesson_of(
     pool = first_candidates(superpixels, evidence)
     if not len(pool.scores):
         return None
-    colours.learn(superpixels, evidence.lab, pool.consensus())
-    colour = colours.posterior(evidence.lab)
-    cues = saliency_cues(superpixels, evidence, colour, pool.members, pool.scores)
+    cues = look(pool, evidence, colours)
     memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
     truth = video.annotation(t)
     objects = np.float32((truth > 0) & (truth < 255))

@@ -77,9 +77,7 @@ class RegionsBackend:
         evidence = gather_evidence(superpixels, work, motion, recalled)
         pool = first_candidates(superpixels, evidence)
         if len(pool.scores):
-            self._colours.learn(superpixels, evidence.lab, pool.consensus())
-            colour = self._colours.posterior(evidence.lab)
-            cues = saliency_cues(superpixels, evidence, colour, pool.members, pool.scores)
+            cues = look(pool, evidence, self._colours)
             evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
             second_candidates(pool, evidence)
         self._memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
@@ -139,6 +137,13 @@ def first_candidates(
     pool.add(np.concatenate(found))
     pool.thin(_SURVIVORS)
     return pool
+
+
+def look(pool: "Pool", evidence: Evidence, colours: ColourModel) -> NDArray[np.float32]:
+    """What the saliency's network sees of a frame with its first candidates, from whose colours it learns."""
+    colours.learn(pool.superpixels, evidence.lab, pool.consensus())
+    colour = colours.posterior(evidence.lab)
+    return saliency_cues(pool.superpixels, evidence, colour, pool.members, pool.scores)
 
 
 def second_candidates(pool: "Pool", evidence: Evidence) -> None:
