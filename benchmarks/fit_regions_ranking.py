@@ -15,30 +15,21 @@ the good ones matters most. Paste what it prints into ``alba/proposals/regions/r
 """
 
 import argparse
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from fit_regions_saliency import FOLDS
 from numpy.typing import NDArray
 from proposals import flow_around
 from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import (
-    REMEMBERED,
-    first_candidates,
-    gather_evidence,
-    look,
-    second_candidates,
-)
-from alba.proposals.regions.frame import reduce_frame
-from alba.proposals.regions.memory import Memory
-from alba.proposals.regions.motion import residual_motion
+from alba.proposals.regions.backend import glances, second_candidates, survey, with_neighbours
+from alba.proposals.regions.colour import NUM_BINS
 from alba.proposals.regions.ranking import (
     CUES,
     SALIENT_CUES,
@@ -47,12 +38,16 @@ from alba.proposals.regions.ranking import (
     salient_cues,
     score_candidates,
 )
-from alba.proposals.regions.saliency import ColourModel, Weights, read_weights, saliency
-from alba.proposals.regions.superpixels import Superpixels, find_superpixels
+from alba.proposals.regions.saliency import FOLDS, REACH, Networks
+from alba.proposals.regions.superpixels import Superpixels
+from alba.proposals.regions.unet import probability, read_weights
 
 DAVIS_FRAMES, SPRITES_FRAMES = range(15, 29), range(4, 12)
 SPRITES_SHARE = 0.35
 RIDGE = 3e-4
+
+Judged = tuple[Superpixels, NDArray[np.float32], NDArray[np.bool_]]
+"""Cues of candidates and what they consist of."""
 
 Sample = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -75,50 +70,63 @@ def video_samples(
     """What a run of frames of one video has to teach."""
     cv2.setNumThreads(1)
     video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
-    weights = None if folds is None else read_weights(folds / f"without-{number % FOLDS}.npz")
-    memory, colours = Memory(), ColourModel()
     first = max(0, min(frames.start, len(video) - len(frames)))
-    found = [collect(video, t, memory, colours, weights) for t in range(first, first + len(frames))]
-    return [sample for sample in found if sample is not None]
+    times = range(first, first + len(frames))
+    judged: list[Judged] = []
+    looked = looks(video, times, None if folds is None else networks_of(folds, number % FOLDS), judged)
+    found = []
+    for t, superpixels in zip(times, looked, strict=True):
+        truths = truths_of(video.annotation(t), superpixels)
+        here = [(cues, members) for of, cues, members in judged if of is superpixels]
+        if len(truths) and here:
+            cues, members = (np.concatenate(part) for part in zip(*here, strict=True))
+            shared = members @ truths.T
+            union = (members @ superpixels.areas)[:, None] + truths.sum(1) - shared
+            overlap = (shared / union).max(1)
+            found.append((cues, overlap, (1 + 4 * overlap) / len(overlap)))
+        judged[:] = [each for each in judged if each[0] is not superpixels]
+    return found
 
 
-def collect(
-    video: Video, t: int, memory: Memory, colours: ColourModel, weights: Weights | None
-) -> Sample | None:
-    """What one frame has to teach; nothing where it holds no object."""
-    work = reduce_frame(video.frame(t), *flow_around(list(video.frame_paths), t))
-    motion = residual_motion(work)
-    superpixels = find_superpixels(work.lab, motion.residual)
-    evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
-    truth = video.annotation(t)
-    objects = [
-        superpixels.mean(cv2.resize(np.float32(truth == k), work.size[::-1], interpolation=cv2.INTER_AREA))
-        for k in np.unique(truth)
-        if 0 < k < 255
-    ]
-    areas = np.array(objects, np.float32).reshape(-1, len(superpixels)) * superpixels.areas
-    cues, overlaps = [], []
+def looks(
+    video: Video, times: range, networks: Networks | None, judged: list[Judged]
+) -> Iterator[Superpixels]:
+    """Superpixels of frame after frame, once its candidates are in `judged`."""
 
     def score(
         superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        if weights is None or evidence.saliency is not None:
-            of = candidate_cues if weights is None else salient_cues
-            cues.append(of(superpixels, evidence, members))
-            shared = members @ areas.T
-            union = (members @ superpixels.areas)[:, None] + areas.sum(1) - shared
-            overlaps.append((shared / union).max(1, initial=0))
+        if networks is None or evidence.saliency is not None:
+            of = candidate_cues if networks is None else salient_cues
+            judged.append((superpixels, of(superpixels, evidence, members), members))
         return score_candidates(superpixels, evidence, members)
 
-    pool = first_candidates(superpixels, evidence, score)
-    if weights is not None and len(pool.scores):
-        seen = look(pool, evidence, colours)
-        second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, weights)))
-    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
-    if not objects or not cues:
-        return None
-    overlap = np.concatenate(overlaps)
-    return np.concatenate(cues), overlap, (1 + 4 * overlap) / len(overlap)
+    paths, so_far = list(video.frame_paths), np.zeros((2, NUM_BINS))
+    inputs = ((video.frame(t), *flow_around(paths, t)) for t in times)
+    if networks is None:
+        for each in glances(inputs, lambda cues: np.zeros_like(cues[0]), so_far, score):
+            yield each.superpixels
+        return
+    first, second = (partial(probability, weights=weights) for weights in networks)
+    for run, t in with_neighbours(glances(inputs, first, so_far, score), REACH):
+        if len(run[t].pool.scores):
+            second_candidates(run[t].pool, survey(run, t, so_far, second))
+        yield run[t].superpixels
+
+
+def truths_of(annotation: NDArray[np.uint8], superpixels: Superpixels) -> NDArray[np.float32]:
+    """Pixels of each object in each superpixel, (K, S)."""
+    size = superpixels.labels.shape[::-1]
+    objects = [
+        superpixels.mean(cv2.resize(np.float32(annotation == k), size, interpolation=cv2.INTER_AREA))
+        for k in np.unique(annotation)
+        if 0 < k < 255
+    ]
+    return np.array(objects, np.float32).reshape(-1, len(superpixels)) * superpixels.areas
+
+
+def networks_of(folder: Path, fold: int) -> Networks:
+    return Networks(*(read_weights(folder / f"{which}-without-{fold}.npz") for which in Networks._fields))
 
 
 def fit(

@@ -1,18 +1,19 @@
-"""Train the network of `regions` that maps what moves, and write its weights.
+"""Train the two networks of `regions` that map what moves, and write their weights.
 
     python benchmarks/fit_regions_saliency.py ROOT SPRITES OUTPUT
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-Writes OUTPUT/all.npz, trained on all train videos of both, and OUTPUT/without-{0,1,2}.npz, each trained
-without every third video: the ranking is fitted on what these say of the videos that they have not seen, and
-proposals of train videos are made with them. All four go to `alba/proposals/regions/weights`. Prints the IoU
-of the thresholded map on unseen videos.
+Writes OUTPUT/glance-all.npz and survey-all.npz, trained on all train videos of both, and the same for
+without-{0,1,2}, each trained without every third video: the ranking is fitted on what these say of the videos
+that they have not seen, and proposals of train videos are made with them. The second network learns from what
+the first says of videos that it has not seen. All go to `alba/proposals/regions/weights`. Prints the IoU of
+the thresholded maps on unseen videos.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,21 +27,38 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alba.config import DatasetSettings
-from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence, look
-from alba.proposals.regions.frame import reduce_frame
-from alba.proposals.regions.memory import Memory
-from alba.proposals.regions.motion import residual_motion
-from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel
-from alba.proposals.regions.superpixels import find_superpixels
+from alba.datasets import list_videos, open_video
+from alba.proposals.regions.backend import glances, with_neighbours
+from alba.proposals.regions.colour import NUM_BINS, colour_counts
+from alba.proposals.regions.saliency import (
+    FOLDS,
+    GLANCE_CUES,
+    REACH,
+    View,
+    survey_cues,
+)
+from alba.proposals.regions.unet import WIDTHS
 
-FOLDS = 3
 FRAMES = 44  # of a video, from its middle
 SPRITES_SHARE = 0.25  # of the frames of a batch
-BATCH, STEPS, LEARNING_RATE = 8, 700, 2e-3
+BATCH, STEPS, LEARNING_RATE = 8, 450, 2e-3
 CUE_DROPOUT = 0.08
-MIRRORED = CUES.index("velocity_x")
-LAB = slice(CUES.index("lightness"), CUES.index("b") + 1)
+MIRRORED = GLANCE_CUES.index("velocity_x")
+LAB = slice(GLANCE_CUES.index("lightness"), GLANCE_CUES.index("b") + 1)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the first look gives of a run of frames, but for the network's answer, and their truth.
+
+    Parameters
+    ----------
+    views : list of View
+    truth : (T, h, w) float16
+    """
+
+    views: list[View]
+    truth: NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -51,44 +69,63 @@ class Lesson:
     truth: NDArray[np.float16]
 
 
-def collect(layout: str, root: Path, name: str) -> Lesson:
+def record(layout: str, root: Path, name: str) -> Record:
     """What one video has to teach."""
     cv2.setNumThreads(1)
     video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
-    memory, colours = Memory(), ColourModel()
     first = max(0, (len(video) - FRAMES) // 2)
-    found = [
-        pair
-        for t in range(first, min(len(video), first + FRAMES))
-        if (pair := lesson_of(video, t, memory, colours)) is not None
+    frames = range(first, min(len(video), first + FRAMES))
+    paths = list(video.frame_paths)
+    inputs = ((video.frame(t), *flow_around(paths, t)) for t in frames)
+    found = glances(inputs, lambda cues: np.zeros_like(cues[0]), np.zeros((2, NUM_BINS)))
+    views = [halved(each.view) for each in found]
+    truth = [truth_of(video.annotation(t), views[0].glance.shape) for t in frames]
+    return Record(views, np.stack(truth))
+
+
+def halved(view: View) -> View:
+    cues, flow, lab = (part.astype(np.float16) for part in (view.cues, view.flow, view.lab))
+    return replace(view, cues=cues, flow=flow, lab=lab)
+
+
+def truth_of(annotation: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.float16]:
+    objects = np.float32((annotation > 0) & (annotation < 255))
+    return cv2.resize(objects, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float16)
+
+
+def first_lesson(of: Record) -> Lesson:
+    return Lesson(np.stack([view.cues for view in of.views]).astype(np.float16), of.truth)
+
+
+def second_lesson(of: Record, maps: NDArray[np.float32]) -> Lesson:
+    """What the second network sees if the first says `maps`."""
+    views = [
+        replace(
+            view,
+            glance=glance,
+            inside=colour_counts(view.bins, glance),
+            outside=colour_counts(view.bins, 1 - glance),
+        )
+        for view, glance in zip(of.views, maps, strict=True)
     ]
-    return Lesson(*(np.stack(part) for part in zip(*found, strict=True)))
+    so_far, cues = np.zeros((2, NUM_BINS)), []
+    for run, t in with_neighbours(counted(views, so_far), REACH):
+        cues.append(survey_cues(run, t, so_far).astype(np.float16))
+    return Lesson(np.stack(cues), of.truth)
 
 
-def lesson_of(
-    video: Video, t: int, memory: Memory, colours: ColourModel
-) -> tuple[NDArray[np.float16], NDArray[np.float16]] | None:
-    work = reduce_frame(video.frame(t), *flow_around(list(video.frame_paths), t))
-    motion = residual_motion(work)
-    superpixels = find_superpixels(work.lab, motion.residual)
-    evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
-    pool = first_candidates(superpixels, evidence)
-    if not len(pool.scores):
-        return None
-    cues = look(pool, evidence, colours)
-    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
-    truth = video.annotation(t)
-    objects = np.float32((truth > 0) & (truth < 255))
-    truth_map = cv2.resize(objects, cues.shape[:0:-1], interpolation=cv2.INTER_AREA)
-    return cues.astype(np.float16), truth_map.astype(np.float16)
+def counted(views: Sequence[View], so_far: NDArray[np.float64]) -> Iterator[View]:
+    for view in views:
+        so_far += view.inside, view.outside
+        yield view
 
 
 class Network(nn.Module):
-    """The U-Net of `alba.proposals.regions.saliency`, with batch normalisation."""
+    """The U-Net of `alba.proposals.regions.unet`, with batch normalisation."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_cues: int) -> None:
         super().__init__()
-        before = (len(CUES), *WIDTHS[:-1])
+        before = (num_cues, *WIDTHS[:-1])
         self.down = nn.ModuleList(_block(c, d) for c, d in zip(before, WIDTHS, strict=True))
         self.up = nn.ModuleList(_block(c + d, c) for c, d in pairwise(WIDTHS))
         self.out = nn.Conv2d(WIDTHS[0], 1, 1)
@@ -146,7 +183,7 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
 
 def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Network:
     torch.manual_seed(seed)
-    network = Network().to(memory_format=torch.channels_last)
+    network = Network(davis[0].cues.shape[1]).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
     for _, (cues, truth) in zip(range(STEPS), batches(davis, sprites, seed), strict=False):
@@ -161,7 +198,7 @@ def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Netw
 
 
 def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
-    """Write the weights as `alba.proposals.regions.saliency` reads them, normalisation folded in."""
+    """Write the weights as `alba.proposals.regions.unet` reads them, normalisation folded in."""
     weights: dict[str, Tensor] = {}
     for side in ("down", "up"):
         for scale, block in enumerate(getattr(network, side)):
@@ -177,12 +214,40 @@ def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def overlap_of(network: Network, video: Lesson) -> float:
+def maps_of(network: Network, video: Lesson) -> NDArray[np.float32]:
+    """What the network says of each frame: (T, h, w) float32 in [0, 1]."""
+    parts = torch.from_numpy(video.cues).split(16)
+    return torch.cat([network(part.float()).sigmoid() for part in parts]).numpy()
+
+
+def overlap(maps: NDArray[np.float32], video: Lesson) -> float:
     """Mean IoU of the map above one half with the truth."""
-    predicted = network(torch.from_numpy(video.cues.astype(np.float32))).numpy() > 0
-    truth = video.truth > 0.5
+    predicted, truth = maps > 0.5, video.truth > 0.5
     shared, union = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     return float(np.mean(shared / np.maximum(union, 1)))
+
+
+def cross_fit(
+    which: str, lessons: Sequence[Sequence[Lesson]], names: Sequence[Sequence[str]], output: Path
+) -> list[list[NDArray[np.float32]]]:
+    """Train on all videos and without each third; what is said of every video by what has not seen it."""
+    export(train(*lessons, seed=FOLDS), output / f"{which}-all.npz", [])
+    maps = [[np.empty(0, np.float32)] * len(videos) for videos in lessons]
+    for fold in range(FOLDS):
+        seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
+        network = train(*seen, seed=fold)
+        export(
+            network,
+            output / f"{which}-without-{fold}.npz",
+            [name for of in names for name in of[fold::FOLDS]],
+        )
+        for found, videos in zip(maps, lessons, strict=True):
+            found[fold::FOLDS] = [maps_of(network, video) for video in videos[fold::FOLDS]]
+    for data_set, found, videos in zip(("DAVIS", "sprites"), maps, lessons, strict=True):
+        overlaps = [overlap(*pair) for pair in zip(found, videos, strict=True)]
+        thirds = ", ".join(f"{np.mean(overlaps[fold::FOLDS]):.3f}" for fold in range(FOLDS))
+        print(f"{which}: {data_set} {thirds} on the unseen thirds", flush=True)
+    return maps
 
 
 def main() -> None:
@@ -192,19 +257,18 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    lessons, names = [], []
+    records, names = [], []
     with ProcessPoolExecutor() as processes:
         for layout, root in (("davis16", options.root), ("davis17", options.sprites)):
             names.append(list_videos(DatasetSettings(layout=layout, root=str(root)), "train"))
-            lessons.append(list(processes.map(partial(collect, layout, root), names[-1])))
-    export(train(*lessons, seed=FOLDS), options.output / "all.npz", [])
-    for fold in range(FOLDS):
-        seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
-        network = train(*seen, seed=fold)
-        held_out = [name for of in names for name in of[fold::FOLDS]]
-        export(network, options.output / f"without-{fold}.npz", held_out)
-        unseen = [np.mean([overlap_of(network, v) for v in videos[fold::FOLDS]]) for videos in lessons]
-        print(f"without {fold}: DAVIS {unseen[0]:.3f}, sprites {unseen[1]:.3f}", flush=True)
+            records.append(list(processes.map(partial(record, layout, root), names[-1])))
+    lessons = [[first_lesson(video) for video in videos] for videos in records]
+    maps = cross_fit("glance", lessons, names, options.output)
+    lessons = [
+        [second_lesson(*pair) for pair in zip(*data_set, strict=True)]
+        for data_set in zip(records, maps, strict=True)
+    ]
+    cross_fit("survey", lessons, names, options.output)
 
 
 if __name__ == "__main__":

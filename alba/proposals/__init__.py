@@ -1,6 +1,12 @@
 """Mask proposals: one protocol, several backends, and the stage that writes the proposals store."""
 
-from alba.proposals.protocol import BatchProposalBackend, FrameInput, ProposalBackend, Proposals
+from alba.proposals.protocol import (
+    BatchProposalBackend,
+    FrameInput,
+    ProposalBackend,
+    Proposals,
+    VideoProposalBackend,
+)
 from alba.proposals.stage import compute_proposals, load_backend
 
 __all__ = [
@@ -8,6 +14,7 @@ __all__ = [
     "FrameInput",
     "ProposalBackend",
     "Proposals",
+    "VideoProposalBackend",
     "compute_proposals",
     "load_backend",
 ]

@@ -1,6 +1,6 @@
 """What every proposal backend takes and gives."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -94,5 +94,17 @@ class BatchProposalBackend(ProposalBackend, Protocol):
         """Propose masks for frames of one size, in their order.
 
         An iterator, so that masks at full size exist for one frame at a time.
+        """
+        ...
+
+
+@runtime_checkable
+class VideoProposalBackend(ProposalBackend, Protocol):
+    """A backend that looks at the frames around each frame."""
+
+    def propose_video(self, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
+        """Propose masks for the frames of a video, which come in order, in their order.
+
+        It takes a bounded number of frames more than it has given the proposals of.
         """
         ...

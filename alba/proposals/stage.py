@@ -15,7 +15,13 @@ from alba.datasets.read_ahead import read_ahead
 from alba.errors import StoreError
 from alba.masks import pack_masks
 from alba.progress import progress
-from alba.proposals.protocol import BatchProposalBackend, FrameInput, ProposalBackend, Proposals
+from alba.proposals.protocol import (
+    BatchProposalBackend,
+    FrameInput,
+    ProposalBackend,
+    Proposals,
+    VideoProposalBackend,
+)
 from alba.store import PROPOSALS, FlowStore, StoreWriter
 from alba.store import open as open_store
 from alba.store.write_behind import write_behind
@@ -74,6 +80,9 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
 
 def _propose(backend: ProposalBackend, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
     """Proposals of frame after frame."""
+    if isinstance(backend, VideoProposalBackend):
+        yield from backend.propose_video(inputs)
+        return
     if not isinstance(backend, BatchProposalBackend):
         for each in inputs:
             yield backend.propose(*each)

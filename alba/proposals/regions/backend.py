@@ -1,24 +1,42 @@
 """The backend `regions`: proposals from motion and colour."""
 
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alba.config.backends import RegionsOptions
 from alba.masks import mask_boxes
-from alba.proposals.protocol import Proposals
+from alba.proposals.protocol import FrameInput, Proposals
 from alba.proposals.regions.candidates import adjacent_pairs, distance_from_border, level_sets
+from alba.proposals.regions.colour import NUM_BINS, colour_bins, colour_counts, colour_posterior
 from alba.proposals.regions.features import FEATURE_NAMES, proposal_features
 from alba.proposals.regions.frame import WorkFrame, reduce_frame
 from alba.proposals.regions.memory import Memory, Recollection
 from alba.proposals.regions.motion import Motion, relative, residual_motion
 from alba.proposals.regions.ranking import Evidence, Scorer, score_candidates
 from alba.proposals.regions.relabel import relabel
-from alba.proposals.regions.saliency import ColourModel, saliency, saliency_cues, saliency_weights
+from alba.proposals.regions.saliency import (
+    REACH,
+    View,
+    glance_cues,
+    networks_for,
+    saliency,
+    survey_cues,
+)
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
 from alba.proposals.regions.suppression import suppress
 from alba.proposals.regions.tree import tree_nodes
+from alba.proposals.regions.unet import probability
+
+T = TypeVar("T")
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Makes a map (h, w) in [0, 1] of cues (C, h, w)."""
 
 _SMALLEST, _LARGEST = 4e-4, 0.7  # shares of the frame that a proposal may cover
 _SURVIVORS = 150  # candidates that go on to the next round
@@ -35,7 +53,8 @@ _TREE_WEIGHTS = (
 class RegionsBackend:
     """Embedded proposals; the same frames, flow and name of a video always give the same proposals.
 
-    The proposals of the frame before, moved along the flow, are candidates again.
+    A first look at each frame finds candidates, with the best of the frame before among them; a second one
+    adds what the frames before and after suggest.
 
     Parameters
     ----------
@@ -45,7 +64,7 @@ class RegionsBackend:
     def __init__(self, options: RegionsOptions) -> None:
         self._options = options
         self.provenance = {"backend": "regions", "weights": None}  # its settings tell the whole of it
-        self.begin_video("")
+        self._networks = networks_for("")
 
     @property
     def num_features(self) -> int:
@@ -58,9 +77,8 @@ class RegionsBackend:
         return FEATURE_NAMES
 
     def begin_video(self, name: str) -> None:
-        """Forget the frames so far; ask the network that was not trained on a video of this name."""
-        self._weights = saliency_weights(name)
-        self._memory, self._colours = Memory(), ColourModel()
+        """Ask the networks that were not trained on a video of this name."""
+        self._networks = networks_for(name)
 
     def propose(
         self,
@@ -68,19 +86,22 @@ class RegionsBackend:
         flow_forward: NDArray[np.float32] | None,
         flow_backward: NDArray[np.float32] | None,
     ) -> Proposals:
-        """Propose masks for one frame; see `ProposalBackend.propose`."""
-        size = frame.shape[0], frame.shape[1]
-        work = reduce_frame(frame, flow_forward, flow_backward)
-        motion = residual_motion(work)
-        superpixels = find_superpixels(work.lab, motion.residual)
-        recalled = self._memory.recall(superpixels, work.backward)
-        evidence = gather_evidence(superpixels, work, motion, recalled)
-        pool = first_candidates(superpixels, evidence)
+        """Propose masks for a video of one frame; see `ProposalBackend.propose`."""
+        return next(self.propose_video([(frame, flow_forward, flow_backward)]))
+
+    def propose_video(self, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
+        """Propose masks for frame after frame; see `VideoProposalBackend.propose_video`."""
+        so_far = np.zeros((2, NUM_BINS))
+        first = partial(probability, weights=self._networks.glance)
+        for run, t in with_neighbours(glances(inputs, first, so_far), REACH):
+            yield self._propose(run, t, so_far)
+
+    def _propose(self, run: Sequence["Glance"], t: int, so_far: NDArray[np.float64]) -> Proposals:
+        here = run[t]
+        superpixels, evidence, pool = here.superpixels, here.evidence, here.pool
         if len(pool.scores):
-            cues = look(pool, evidence, self._colours)
-            evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
+            evidence = survey(run, t, so_far, partial(probability, weights=self._networks.survey))
             second_candidates(pool, evidence)
-        self._memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
         kept = suppress(
             pool.members,
             superpixels.areas,
@@ -88,11 +109,100 @@ class RegionsBackend:
             self._options.nms_iou,
             self._options.max_proposals,
         )
-        masks = np.zeros((len(kept), *size), bool)
+        masks = np.zeros((len(kept), *here.size), bool)
         for mask, member in zip(masks, pool.members[kept], strict=True):
-            mask[:] = upsample(superpixels.labels, member, size)
-        features = proposal_features(superpixels, evidence, work, pool.members[kept])
+            mask[:] = upsample(superpixels.labels, member, here.size)
+        features = proposal_features(superpixels, evidence, here.work, pool.members[kept])
         return Proposals(masks, mask_boxes(masks), pool.scores[kept], features)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A frame as the first look at it leaves it.
+
+    Parameters
+    ----------
+    size : (int, int)
+        (H, W) of the frame.
+    work : WorkFrame
+    superpixels : Superpixels
+    evidence : Evidence
+    pool : Pool
+        The first candidates.
+    view : View
+        What other frames hear of it.
+    """
+
+    size: tuple[int, int]
+    work: WorkFrame
+    superpixels: Superpixels
+    evidence: Evidence
+    pool: "Pool"
+    view: View
+
+
+def glances(
+    inputs: Iterable[FrameInput],
+    network: Network,
+    so_far: NDArray[np.float64],
+    score: Scorer = score_candidates,
+) -> Iterator[Glance]:
+    """Look at each frame of a video with no more than the past in mind.
+
+    Parameters
+    ----------
+    inputs : iterable of FrameInput
+    network : Network
+        The first.
+    so_far : (2, NUM_BINS) float64
+        Counts of the colours inside and outside of what it saw; those of each frame are added.
+    score : Scorer
+        Of candidates.
+    """
+    memory, agreed = Memory(), np.zeros((2, NUM_BINS))
+    for frame, flow_forward, flow_backward in inputs:
+        work = reduce_frame(frame, flow_forward, flow_backward)
+        motion = residual_motion(work)
+        superpixels = find_superpixels(work.lab, motion.residual)
+        evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
+        pool = first_candidates(superpixels, evidence, score)
+        cues = look(pool, evidence, agreed)
+        view = View.of(work, cues, network(cues))
+        memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+        so_far += view.inside, view.outside
+        yield Glance((frame.shape[0], frame.shape[1]), work, superpixels, evidence, pool, view)
+
+
+def survey(run: Sequence[Glance], t: int, so_far: NDArray[np.float64], network: Network) -> Evidence:
+    """The evidence of frame `t` of a run with the saliency that the second network makes of the run.
+
+    Parameters
+    ----------
+    run : sequence of Glance
+        As `survey_cues` takes their views.
+    t : int
+    so_far : (2, NUM_BINS) float64
+        What `glances` counted up to the run's last frame.
+    network : Network
+        The second.
+    """
+    here = run[t]
+    picture = network(survey_cues([each.view for each in run], t, (so_far[0], so_far[1])))
+    return replace(here.evidence, saliency=saliency(here.superpixels, picture))
+
+
+def with_neighbours(items: Iterable[T], reach: int) -> Iterator[tuple[list[T], int]]:
+    """Every item as a place in a run that holds up to `reach` items before and after it."""
+    run: deque[T] = deque(maxlen=2 * reach + 1)
+    waiting = 0
+    for item in items:
+        run.append(item)
+        waiting += 1
+        if waiting > reach:
+            yield list(run), len(run) - waiting
+            waiting -= 1
+    for left in range(waiting, 0, -1):
+        yield list(run), len(run) - left
 
 
 def gather_evidence(
@@ -139,11 +249,15 @@ def first_candidates(
     return pool
 
 
-def look(pool: "Pool", evidence: Evidence, colours: ColourModel) -> NDArray[np.float32]:
-    """What the saliency's network sees of a frame with its first candidates, from whose colours it learns."""
-    colours.learn(pool.superpixels, evidence.lab, pool.consensus())
-    colour = colours.posterior(evidence.lab)
-    return saliency_cues(pool.superpixels, evidence, colour, pool.members, pool.scores)
+def look(pool: "Pool", evidence: Evidence, agreed: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What the first network sees of a frame with its first candidates.
+
+    Their consensus adds to `agreed`, (2, NUM_BINS) float64, the counts of colours inside and outside of it.
+    """
+    bins, areas, consensus = colour_bins(evidence.lab), pool.superpixels.areas, pool.consensus()
+    agreed += colour_counts(bins, areas * consensus), colour_counts(bins, areas * (1 - consensus))
+    colour = colour_posterior(*agreed)[bins]
+    return glance_cues(pool.superpixels, evidence, colour, pool.members, pool.scores)
 
 
 def second_candidates(pool: "Pool", evidence: Evidence) -> None:

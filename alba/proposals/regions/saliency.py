@@ -1,30 +1,35 @@
-"""A map of what moves on its own, made of the candidates' votes by a small convolutional network.
+"""Maps of what moves on its own, made of the candidates' votes by two small convolutional networks.
 
-The network is a U-Net (Ronneberger et al., MICCAI 2015) of 0.2 million weights that come with the package
-and run in NumPy: no candidate is better than what the frame's candidates together say. It was trained on the
-train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regions_saliency.py``.
+No candidate is better than what the frame's candidates together say, nor a frame than the frames around it.
+The first network looks at a frame and the past; the second also at what the first said of the frames before
+and after. Their weights (0.2 million each) come with the package; they were trained on the train videos of
+DAVIS 2016 and of sprites by ``benchmarks/fit_regions_saliency.py``.
 """
 
 import math
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
+from alba.proposals.regions.colour import colour_bins, colour_counts, colour_posterior
+from alba.proposals.regions.frame import WorkFrame, shrink
+from alba.proposals.regions.propagation import STEPS, brought_along, mistrust
 from alba.proposals.regions.ranking import Evidence
 from alba.proposals.regions.superpixels import Superpixels
+from alba.proposals.regions.unet import STRIDE, Weights, read_weights
 
 PIXELS = 120 * 216
-"""The network looks at about this many pixels of a frame."""
+"""The networks look at about this many pixels of a frame."""
 
-WIDTHS = (12, 24, 48, 64)
-"""Channels at each of its scales."""
+REACH = STEPS[-1]
+"""Frames before and after that the second network hears of."""
 
-CUES = (
+GLANCE_CUES = (
     "votes",
     "best_votes",
     "best_score",
@@ -42,73 +47,69 @@ CUES = (
     "off_centre_x",
     "off_centre_y",
 )
-"""What it sees, in order."""
+"""What the first network sees, in order."""
 
-_FOLDER = Path(__file__).with_name("weights")
-_FOLDS = tuple(_FOLDER / f"without-{fold}.npz" for fold in range(3))
+SURVEY_CUES = (
+    *GLANCE_CUES,
+    "glance",
+    *(f"glance_{step}_off" for step in STEPS),
+    *(f"planar_{step}_off" for step in STEPS),
+    *("flow_error_forward", "flow_error_backward", "colour_error_smaller", "colour_error_larger"),
+    *("colour_so_far", "colour_nearby"),
+)
+"""What the second network sees, in order."""
 
-_COLOUR_BINS = (12, 16, 16)  # of lightness, a and b
-_STRIDE = 2 ** (len(WIDTHS) - 1)
+WEIGHTS = Path(__file__).with_name("weights")
+"""Where the networks' weights lie."""
 
-Weights = dict[str, NDArray[Any]]
-
-
-class ColourModel:
-    """Colours of what the candidates of all frames so far agreed on, against those of the rest."""
-
-    def __init__(self) -> None:
-        self._inside = np.zeros(_COLOUR_BINS)
-        self._outside = np.zeros(_COLOUR_BINS)
-
-    def learn(self, superpixels: Superpixels, lab: NDArray[np.float32], share: NDArray[np.float32]) -> None:
-        """Take in one frame.
-
-        Parameters
-        ----------
-        superpixels : Superpixels
-        lab : (S, 3) float32
-        share : (S,) float32 in [0, 1]
-            How much each superpixel belongs to an object.
-        """
-        bins = tuple(_colour_bins(lab).T)
-        np.add.at(self._inside, bins, superpixels.areas * share)
-        np.add.at(self._outside, bins, superpixels.areas * (1 - share))
-
-    def posterior(self, lab: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probability of inside, both being as likely beforehand: (S,) float32."""
-        inside, outside = (gaussian_filter(h, 0.7) for h in (self._inside, self._outside))
-        inside, outside = (h / max(h.sum(), 1e-9) + 1e-6 for h in (inside, outside))
-        return (inside / (inside + outside))[tuple(_colour_bins(lab).T)].astype(np.float32)
+FOLDS = 3
+"""Networks that were each trained without one of as many parts of the videos."""
 
 
-def _colour_bins(lab: NDArray[np.float32]) -> NDArray[np.intp]:
-    unit = (lab + np.array([0, 60, 60], np.float32)) / np.array([100, 120, 120], np.float32)
-    bins = np.array(_COLOUR_BINS)
-    return np.clip(unit * bins, 0, bins - 1).astype(np.intp)
+class Networks(NamedTuple):
+    """Weights of the first and of the second network."""
+
+    glance: Weights
+    survey: Weights
 
 
-def saliency_cues(
+def networks_for(video: str) -> Networks:
+    """The networks for a video: those that have not been trained on it.
+
+    Networks that learn from proposals must see them on training videos as good, and no better, than they
+    are elsewhere. For the videos that the networks were trained on, known by name, there are others that
+    were trained without a third of them.
+    """
+    folds = (_networks(f"without-{fold}") for fold in range(FOLDS))
+    return next((each for each in folds if video in each.glance["held_out"]), _networks("all"))
+
+
+def _networks(name: str) -> Networks:
+    return Networks(*(read_weights(WEIGHTS / f"{which}-{name}.npz") for which in Networks._fields))
+
+
+def glance_cues(
     superpixels: Superpixels,
     evidence: Evidence,
     colour: NDArray[np.float32],
     members: NDArray[np.bool_],
     scores: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """What the network sees of a frame.
+    """What the first network sees of a frame.
 
     Parameters
     ----------
     superpixels : Superpixels
     evidence : Evidence
     colour : (S,) float32 in [0, 1]
-        Posterior of the video's colour model.
+        Posterior of the colours of the video so far.
     members : (N, S) bool
         Candidates.
     scores : (N,) float32
 
     Returns
     -------
-    (len(CUES), h, w) float32
+    (len(GLANCE_CUES), h, w) float32
         h and w are multiples of 8.
     """
     height, width = superpixels.labels.shape
@@ -118,8 +119,8 @@ def saliency_cues(
     table = np.stack(
         [
             *votes,
-            (members * scores[:, None]).max(0),
-            members[scores.argmax()],
+            (members * scores[:, None]).max(0, initial=0),
+            members[scores.argmax()] if len(scores) else np.zeros(len(superpixels)),
             evidence.planar,
             evidence.epipolar,
             *evidence.velocity.T,
@@ -131,77 +132,81 @@ def saliency_cues(
         ],
         axis=1,
     ).astype(np.float32)
-    factor = min(1.0, math.sqrt(PIXELS / (height * width)))
-    size = tuple(_STRIDE * max(1, round(side * factor / _STRIDE)) for side in (width, height))
-    pictures = (
-        cv2.resize(column[superpixels.labels], size, interpolation=cv2.INTER_AREA) for column in table.T
-    )
-    return np.stack(list(pictures))
+    size = view_size((height, width))
+    return np.stack([shrink(column[superpixels.labels], size) for column in table.T])
 
 
-def saliency(superpixels: Superpixels, cues: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
-    """Probability that a superpixel moves on its own, (S,) float32."""
-    height, width = superpixels.labels.shape
-    picture = 1 / (1 + np.exp(-_unet(cues, weights)))
-    return superpixels.mean(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
+def view_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) that the networks look at frames of a size at, multiples of 8."""
+    factor = min(1.0, math.sqrt(PIXELS / (size[0] * size[1])))
+    height, width = (STRIDE * max(1, round(side * factor / STRIDE)) for side in size)
+    return height, width
 
 
-def saliency_weights(video: str) -> Weights:
-    """The network for a video: one that has not been trained on it.
+@dataclass(frozen=True)
+class View:
+    """What the second network knows of one frame of its run, (h, w) being `view_size`.
 
-    Networks that learn from proposals must see them on training videos as good, and no better, than they
-    are elsewhere. For the videos that the network was trained on, known by name, there are others that
-    were trained without a third of them.
+    Parameters
+    ----------
+    cues : (len(GLANCE_CUES), h, w) float32
+    glance : (h, w) float32 in [0, 1]
+        The first network's answer.
+    flow : (4, h, w) float32
+        (dx, dy) forward, then backward, in pixels of this size.
+    lab : (3, h, w) float32
+    bins : (h, w) intp
+        Its colours' bins.
+    inside, outside : (NUM_BINS,) float64
+        How often each occurs inside and outside of what the first network saw.
     """
-    held_out = (weights for weights in map(read_weights, _FOLDS) if video in weights["held_out"])
-    return next(held_out, read_weights(_FOLDER / "all.npz"))
+
+    cues: NDArray[np.float32]
+    glance: NDArray[np.float32]
+    flow: NDArray[np.float32]
+    lab: NDArray[np.float32]
+    bins: NDArray[np.intp]
+    inside: NDArray[np.float64]
+    outside: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, work: WorkFrame, cues: NDArray[np.float32], glance: NDArray[np.float32]) -> "View":
+        """A frame as the second network sees it."""
+        size = glance.shape[0], glance.shape[1]
+        lab = np.stack([shrink(channel, size) for channel in np.moveaxis(work.lab, -1, 0)])
+        bins = colour_bins(np.moveaxis(lab, 0, -1))
+        inside, outside = colour_counts(bins, glance), colour_counts(bins, 1 - glance)
+        return cls(cues, glance, work.flow_at(size), lab, bins, inside, outside)
 
 
-@cache
-def read_weights(path: Path) -> Weights:
-    """Weights of a network by name, normalisation folded in, and "held_out", the videos kept from it."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return {name: array if name == "held_out" else array.astype(np.float32) for name, array in arrays.items()}
-
-
-def _unet(picture: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
-    """Logits (h, w) of cues (C, h, w)."""
-    skipped = []
-    for scale in range(len(WIDTHS)):
-        if scale:
-            channels, height, width = picture.shape
-            picture = picture.reshape(channels, height // 2, 2, width // 2, 2).max((2, 4))
-        picture = _block(picture, f"down.{scale}", weights)
-        skipped.append(picture)
-    for scale in reversed(range(len(WIDTHS) - 1)):
-        enlarged = picture.repeat(2, axis=1).repeat(2, axis=2)
-        picture = _block(np.concatenate([skipped[scale], enlarged]), f"up.{scale}", weights)
-    return np.tensordot(weights["out.weight"], picture, 1) + weights["out.bias"]
-
-
-def _block(picture: NDArray[np.float32], name: str, weights: Weights) -> NDArray[np.float32]:
-    for layer in (0, 1):
-        picture = _convolve(picture, weights[f"{name}.{layer}.weight"], weights[f"{name}.{layer}.bias"])
-        np.maximum(picture, 0, out=picture)
-    return picture
-
-
-def _convolve(
-    picture: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32]
+def survey_cues(
+    run: Sequence[View], t: int, so_far: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> NDArray[np.float32]:
-    """3 x 3 convolution of (C, h, w) by (3, 3, D, C), zeros around: (D, h, w).
+    """What the second network sees of frame `t` of a run of frames.
 
-    Rows lie end to end with two zeros in between, so that each of the nine taps is one product of
-    matrices over a shifted view.
+    Parameters
+    ----------
+    run : sequence of View
+        At least the `REACH` frames before and after it, as far as the video has them.
+    t : int
+    so_far : two (NUM_BINS,) float64
+        Sums of `inside` and `outside` from the video's first frame to the run's last.
+
+    Returns
+    -------
+    (len(SURVEY_CUES), h, w) float32
     """
-    channels, height, width = picture.shape
-    stride = width + 2
-    padded = np.zeros((channels, (height + 3) * stride), np.float32)
-    padded.reshape(channels, height + 3, stride)[:, 1 : height + 1, 1 : width + 1] = picture
-    summed = np.repeat(bias[:, None], height * stride, axis=1)
-    for row in range(3):
-        for column in range(3):
-            start = row * stride + column
-            summed += kernel[row, column] @ padded[:, start : start + height * stride]
-    return np.ascontiguousarray(summed.reshape(-1, height, stride)[:, :, :width])
+    here, near = run[t], run[max(0, t - REACH) : t + REACH + 1]
+    flows = [view.flow for view in run]
+    maps = [np.stack([view.glance, view.cues[GLANCE_CUES.index("planar")]]) for view in run]
+    glances, planars = np.moveaxis(brought_along(maps, flows, t), 1, 0)
+    nearby = np.sum([view.inside for view in near], 0), np.sum([view.outside for view in near], 0)
+    colours = [colour_posterior(*counts)[here.bins] for counts in (so_far, nearby)]
+    trust = mistrust([view.lab for view in run], flows, t)
+    return np.concatenate([here.cues, here.glance[None], glances, planars, trust, np.stack(colours)])
+
+
+def saliency(superpixels: Superpixels, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of a map (h, w) in every superpixel, (S,) float32."""
+    height, width = superpixels.labels.shape
+    return superpixels.mean(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
