@@ -86,9 +86,9 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     Relative to a plane, static points move toward or away from one common point, the epipole
     (plane and parallax). It is found among the crossings of pairs of residuals by their inliers.
     """
-    rows, columns = np.mgrid[: residual.shape[0], : residual.shape[1]].astype(np.float32)
+    rows, columns = (np.arange(side, dtype=np.float32) for side in residual.shape[:2])
     sample = residual[::_GRID_STEP, ::_GRID_STEP].reshape(-1, 2)
-    x, y = columns[::_GRID_STEP, ::_GRID_STEP].ravel(), rows[::_GRID_STEP, ::_GRID_STEP].ravel()
+    x, y = (axis.ravel() for axis in np.meshgrid(columns[::_GRID_STEP], rows[::_GRID_STEP]))
     moving = np.linalg.norm(sample, axis=1) > 2 * _FLOOR
     if np.count_nonzero(moving) < 2:
         return _length(residual)
@@ -98,7 +98,7 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     epipoles = np.cross(lines[pairs[0]], lines[pairs[1]])[:, :, None]
     inliers = np.count_nonzero(_across(epipoles, sample[:, 0], sample[:, 1], x, y) < 2 * _FLOOR, axis=1)
     best = epipoles[inliers.argmax()]
-    return _across(best, residual[..., 0], residual[..., 1], columns, rows)
+    return _across(best, residual[..., 0], residual[..., 1], columns, rows[:, None])
 
 
 def _across(
@@ -108,7 +108,10 @@ def _across(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Length of (dx, dy) at (x, y) across the direction of homogeneous epipoles (..., 3, 1)."""
+    """Length of (dx, dy) at (x, y) across the direction of homogeneous epipoles (..., 3, 1).
+
+    The places may be of any shape that goes with that of the vectors, such as an open grid.
+    """
     along_x = epipole[..., 0, :] - epipole[..., 2, :] * x
     along_y = epipole[..., 1, :] - epipole[..., 2, :] * y
     return np.abs(dx * along_y - dy * along_x) / np.maximum(np.hypot(along_x, along_y), 1e-6)

@@ -127,11 +127,11 @@ def upsample(labels: NDArray[np.intp], member: NDArray[np.bool_], size: tuple[in
 
 
 def _neighbours(labels: NDArray[np.intp], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    pairs = []
+    keys = []
     for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
         differ = one != other
-        pairs.append(np.stack([one[differ], other[differ]], -1).astype(np.int64))
-    ends = np.sort(np.concatenate(pairs), axis=1)
-    keys, lengths = np.unique(ends[:, 0] * count + ends[:, 1], return_counts=True)
-    edges = np.stack([keys // count, keys % count], -1).astype(np.int32)
+        one, other = one[differ], other[differ]
+        keys.append(np.minimum(one, other) * count + np.maximum(one, other))
+    pairs, lengths = np.unique(np.concatenate(keys), return_counts=True)
+    edges = np.stack(np.divmod(pairs, count), -1).astype(np.int32)
     return edges, lengths.astype(np.float32)
