@@ -8,6 +8,7 @@ from alba.proposals.regions import saliency
 from alba.proposals.regions.backend import RegionsBackend
 from alba.proposals.regions.ranking import agreement
 from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel, read_weights, saliency_weights
+from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
 
@@ -101,7 +102,7 @@ def test_what_the_saliency_covers_agrees_best():
     half, other = truth.copy(), np.zeros_like(truth)
     half[[7, 8]] = False
     other[[10, 11]] = True
-    cues = agreement(superpixels, truth * np.float32(0.9), np.stack([truth, half, other]))
+    cues = agreement(Sets(superpixels, np.stack([truth, half, other])), truth * np.float32(0.9))
     overlap, certain = cues[:, 2], cues[:, 3]
     assert overlap[0] > overlap[1] > overlap[2] == 0
     np.testing.assert_allclose(certain, [1, 0.5, 0])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
 _PIECES = 6  # of each level, the largest
@@ -41,20 +42,29 @@ def largest_pieces(
     """Connected pieces of each set that have more than `smallest` pixels, at most six of a set."""
     piece, owner = _connected_pieces(superpixels, members)
     areas = np.bincount(piece.ravel(), (members * superpixels.areas).ravel(), len(owner))
-    order = np.lexsort((-areas, owner))
+    order = np.flatnonzero(areas > smallest)
+    order = order[np.lexsort((-areas[order], owner[order]))]
     rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
-    chosen = order[(rank < _PIECES) & (areas[order] > smallest)]
+    chosen = order[rank < _PIECES]
     return (piece[owner[chosen]] == chosen[:, None]) & members[owner[chosen]]
 
 
 def fill_holes(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Add to each set every enclosed piece of its outside that is much smaller than the set itself."""
-    outside = ~members
-    piece, owner = _connected_pieces(superpixels, outside)
-    areas = np.bincount(piece.ravel(), (outside * superpixels.areas).ravel(), len(owner))
-    ends = np.bincount(piece.ravel(), (outside & superpixels.on_border).ravel(), len(owner)) > 0
-    holes = (areas < _LARGEST_HOLE * (members @ superpixels.areas)[owner]) & ~ends
-    return members | (holes[piece] & outside)
+    if not len(members):
+        return members
+    sets = Sets(superpixels, members)
+    # What reaches beyond the box of a set is outside and not enclosed: a straight line leads to the border.
+    x0, y0, x1, y1 = superpixels.boxes.T
+    left, top, right, bottom = sets.boxes.T[:, :, None]
+    within = (x0 >= left) & (y0 >= top) & (x1 <= right) & (y1 <= bottom) & ~superpixels.on_border
+    inner = within & ~members
+    touched = superpixels.grow((~within & ~members).T, 1).T & inner
+    piece, owner = _connected_pieces(superpixels, inner)
+    areas = np.bincount(piece.ravel(), (inner * superpixels.areas).ravel(), len(owner))
+    leaks = np.bincount(piece[touched], minlength=len(owner)) > 0
+    holes = (areas < _LARGEST_HOLE * sets.areas[owner]) & ~leaks
+    return members | (holes[piece] & inner)
 
 
 def _connected_pieces(
@@ -70,10 +80,11 @@ def _connected_pieces(
         Set of every piece.
     """
     low, high = superpixels.edges.T
-    which, edge = np.nonzero(members[:, low] & members[:, high])
+    both = members.take(low, axis=1) & members.take(high, axis=1)
+    which, edge = np.divmod(np.flatnonzero(both), len(low))
     first = which * len(superpixels)
     ends = first + low[edge], first + high[edge]
-    graph = coo_array((np.ones(len(edge), np.int8), ends), (members.size, members.size))
+    graph = coo_array((np.ones(len(edge)), ends), (members.size, members.size))
     num_pieces, flat = connected_components(graph.tocsr(), directed=False)
     owner = np.empty(num_pieces, np.intp)
     owner[flat] = np.repeat(np.arange(len(members)), len(superpixels))

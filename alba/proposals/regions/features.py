@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.proposals.regions.frame import WorkFrame
-from alba.proposals.regions.ranking import AGREEMENT, Evidence, agreement, boxes_of, ring_of
+from alba.proposals.regions.ranking import AGREEMENT, Evidence, agreement
+from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
 _LIGHTNESS_BINS, _HUE_BINS = 6, 8
@@ -65,72 +66,89 @@ def proposal_features(
     """
     if not len(members):
         return np.zeros((0, len(FEATURE_NAMES)), np.float32)
-    inside = members.astype(np.float32) * superpixels.areas
-    inside /= inside.sum(1, keepdims=True)
-    ring = ring_of(superpixels, members).astype(np.float32) * superpixels.areas
-    ring /= np.maximum(ring.sum(1, keepdims=True), 1)
-    appearance = _appearance(superpixels, work, inside, ring)
-    motion = _motion(evidence, inside, ring)
-    geometry = _geometry(superpixels, members)
+    sets = Sets(superpixels, members)
     saliency = np.zeros(len(superpixels), np.float32) if evidence.saliency is None else evidence.saliency
-    salience = agreement(superpixels, saliency, members)
-    features = np.concatenate([appearance, motion, geometry, salience], 1)
+    features = np.concatenate(
+        [
+            _appearance(sets, evidence, work),
+            _motion(sets, evidence),
+            _geometry(sets),
+            agreement(sets, saliency),
+        ],
+        axis=1,
+    )
     return np.clip(np.nan_to_num(features), -4, 4).astype(np.float32)
 
 
-def _appearance(
-    superpixels: Superpixels, work: WorkFrame, inside: NDArray[np.float32], ring: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    lab = work.lab / np.float32(50)
-    mean = superpixels.mean(lab)
+def _appearance(sets: Sets, evidence: Evidence, work: WorkFrame) -> NDArray[np.float32]:
+    superpixels, lab = sets.superpixels, work.lab / np.float32(50)
+    mean = evidence.lab / np.float32(50)
     square = superpixels.mean(np.square(lab))
-    own = inside @ mean
-    spread = np.sqrt(np.maximum(inside @ square - np.square(own), 0))
     rows, columns = np.gradient(lab[..., 0]) if min(work.size) > 1 else (lab[..., 0] * 0,) * 2
-    texture = inside @ superpixels.mean(np.hypot(rows, columns).astype(np.float32))
-    chroma = np.hypot(work.lab[..., 1], work.lab[..., 2])
+    texture = superpixels.mean(np.hypot(rows, columns).astype(np.float32))
+    histograms = _histograms(superpixels, work.lab)
+    inside = sets.mean_inside(np.concatenate([mean, square, 5 * texture[:, None], histograms], 1))
+    own, square, rest = inside[:, :3], inside[:, 3:6], inside[:, 6:]
+    spread = np.sqrt(np.maximum(square - np.square(own), 0))
+    return np.concatenate([own, spread, rest, own - sets.mean_around(mean)], 1)
+
+
+def _histograms(superpixels: Superpixels, lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shares of every region's pixels in the bins of lightness and hue, and of grey: (S, 15)."""
+    lightness, a, b = (np.asarray(channel) for channel in np.moveaxis(lab, -1, 0))
+    chroma = np.hypot(a, b)
     coloured = chroma / (chroma + _GREY)
-    hue = np.arctan2(work.lab[..., 2], work.lab[..., 1]) / (2 * np.pi) % 1
-    lightness_bins = _soft_bins(work.lab[..., 0] / 100 * (_LIGHTNESS_BINS - 1), _LIGHTNESS_BINS, False)
-    hue_bins = _soft_bins(hue * _HUE_BINS, _HUE_BINS, True) * coloured[..., None]
-    bins = np.concatenate([lightness_bins, hue_bins, 1 - coloured[..., None]], -1)
-    histogram = superpixels.mean(bins.astype(np.float32))
-    contrast = own - ring @ mean
-    return np.concatenate([own, spread, 5 * texture[:, None], inside @ histogram, contrast], 1)
-
-
-def _soft_bins(position: NDArray[np.floating], count: int, circular: bool) -> NDArray[np.float32]:
-    """Linear share of each position in its two nearest bins, (h, w, count)."""
-    distance = np.abs(position[..., None] - np.arange(count))
-    if circular:
-        distance = np.minimum(distance, count - distance)
-    return np.maximum(1 - distance, 0).astype(np.float32)
-
-
-def _motion(
-    evidence: Evidence, inside: NDArray[np.float32], ring: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    maps = np.stack([evidence.planar, evidence.epipolar], 1)
-    own, around = inside @ maps, ring @ maps
-    velocity = inside @ evidence.residual / _MOTION_UNIT
-    outer = ring @ evidence.residual / _MOTION_UNIT
-    speed = inside @ np.linalg.norm(evidence.residual, axis=1) / _MOTION_UNIT
-    coherence = np.linalg.norm(velocity, axis=1) / np.maximum(speed, 1e-3)
-    scalars = (own[:, 0], own[:, 0] - around[:, 0], own[:, 1])
+    hue = np.arctan2(b, a) / (2 * np.pi) % 1
+    lightness_bins = np.clip(lightness / 100, 0, 1) * (_LIGHTNESS_BINS - 1)
     return np.concatenate(
-        [np.stack(scalars, 1), velocity, velocity - outer, np.minimum(coherence, 1)[:, None]], 1
+        [
+            _soft_bins(superpixels, lightness_bins, np.ones_like(coloured), _LIGHTNESS_BINS),
+            _soft_bins(superpixels, hue * _HUE_BINS, coloured, _HUE_BINS),
+            superpixels.mean(1 - coloured)[:, None],
+        ],
+        axis=1,
     )
 
 
-def _geometry(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _soft_bins(
+    superpixels: Superpixels, position: NDArray[np.floating], weight: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """Mean linear share of the pixels in the two bins next to their position, on a circle: (S, count)."""
+    lower = np.floor(position)
+    share = weight * (position - lower)
+    bins = lower.astype(np.intp) % count
+    sums = np.zeros(len(superpixels) * count)
+    for bin_, part in ((bins, weight - share), ((bins + 1) % count, share)):
+        sums += np.bincount((superpixels.labels * count + bin_).ravel(), part.ravel(), len(sums))
+    return (sums.reshape(-1, count) / superpixels.areas[:, None]).astype(np.float32)
+
+
+def _motion(sets: Sets, evidence: Evidence) -> NDArray[np.float32]:
+    residual = evidence.residual / _MOTION_UNIT
+    values = [evidence.planar[:, None], residual, evidence.epipolar[:, None]]
+    own = sets.mean_inside(np.concatenate([*values, np.linalg.norm(residual, axis=1)[:, None]], 1))
+    around = sets.mean_around(np.concatenate(values[:2], 1))
+    planar, velocity, epipolar, speed = own[:, :1], own[:, 1:3], own[:, 3:4], own[:, 4]
+    coherence = np.linalg.norm(velocity, axis=1) / np.maximum(speed, 1e-3)
+    return np.concatenate(
+        [
+            planar,
+            planar - around[:, :1],
+            epipolar,
+            velocity,
+            velocity - around[:, 1:],
+            np.minimum(coherence, 1)[:, None],
+        ],
+        axis=1,
+    )
+
+
+def _geometry(sets: Sets) -> NDArray[np.float32]:
+    superpixels, area, border = sets.superpixels, sets.areas, sets.border_lengths
     height, width = superpixels.labels.shape
-    area = members @ superpixels.areas
-    centre = (members * superpixels.areas) @ superpixels.centres / area[:, None]
-    box = boxes_of(superpixels, members)
-    box_width, box_height = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
-    low, high = superpixels.edges.T
-    perimeter = (members[:, low] != members[:, high]) @ superpixels.lengths
-    border = members @ superpixels.border_lengths
+    centre = sets.mean_inside(superpixels.centres)
+    box_width, box_height = (sets.boxes[:, 2:] - sets.boxes[:, :2]).T
+    outline = np.maximum(sets.across(superpixels.lengths[:, None])[:, 0] + border, 1)
     columns = (
         np.log10(area / (height * width)) + 2,
         (centre[:, 0] + 0.5) / width - 0.5,
@@ -138,8 +156,8 @@ def _geometry(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[n
         box_width / width,
         box_height / height,
         np.log(box_width / box_height),
-        border / np.maximum(perimeter + border, 1),
+        border / outline,
         area / (box_width * box_height),
-        np.sqrt(4 * np.pi * area) / np.maximum(perimeter + border, 1),
+        np.sqrt(4 * np.pi * area) / outline,
     )
     return np.stack(columns, 1).astype(np.float32)

@@ -94,9 +94,9 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     (plane and parallax). It is found among the crossings of pairs of residuals by their inliers; where
     these are few, they are an object that moves, and not the scene.
     """
-    rows, columns = np.mgrid[: residual.shape[0], : residual.shape[1]].astype(np.float32)
+    rows, columns = (np.arange(side, dtype=np.float32) for side in residual.shape[:2])
     sample = residual[::_GRID_STEP, ::_GRID_STEP].reshape(-1, 2)
-    x, y = columns[::_GRID_STEP, ::_GRID_STEP].ravel(), rows[::_GRID_STEP, ::_GRID_STEP].ravel()
+    x, y = (axis.ravel() for axis in np.meshgrid(columns[::_GRID_STEP], rows[::_GRID_STEP]))
     moving = np.linalg.norm(sample, axis=1) > 2 * _FLOOR
     if np.count_nonzero(moving) < 2:
         return _length(residual)
@@ -108,7 +108,7 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     if inliers.max() < _PARALLAX_SHARE * moving.size:
         return _length(residual)
     best = epipoles[inliers.argmax()]
-    return _across(best, residual[..., 0], residual[..., 1], columns, rows)
+    return _across(best, residual[..., 0], residual[..., 1], columns, rows[:, None])
 
 
 def _across(
@@ -118,7 +118,10 @@ def _across(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Length of (dx, dy) at (x, y) across the direction of homogeneous epipoles (..., 3, 1)."""
+    """Length of (dx, dy) at (x, y) across the direction of homogeneous epipoles (..., 3, 1).
+
+    The places may be of any shape that goes with that of the vectors, such as an open grid.
+    """
     along_x = epipole[..., 0, :] - epipole[..., 2, :] * x
     along_y = epipole[..., 1, :] - epipole[..., 2, :] * y
     return np.abs(dx * along_y - dy * along_x) / np.maximum(np.hypot(along_x, along_y), 1e-6)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.proposals.regions.memory import Recollection
+from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
 COEFFICIENTS = {
@@ -127,31 +128,35 @@ def candidate_cues(
     members : (N, S) bool
         None of them empty.
     """
-    inside = members.astype(np.float32) * superpixels.areas
-    area = inside.sum(1)
-    inside /= area[:, None]
-    ring = ring_of(superpixels, members).astype(np.float32) * superpixels.areas
-    ring /= np.maximum(ring.sum(1), 1)[:, None]
-    planar, epipolar, distance = np.stack([evidence.planar, evidence.epipolar, evidence.distance])
-    speed = inside @ np.linalg.norm(evidence.velocity, axis=1)
-    coherence = np.linalg.norm(inside @ evidence.velocity, axis=1) / np.maximum(speed, 1e-3)
-    colour_contrast = np.linalg.norm((inside - ring) @ evidence.lab, axis=1) / 40
-    calm = inside @ (planar < 0.3)
-    captured = inside @ planar * area / max(float(superpixels.areas @ planar), 1e-6)
+    return _candidate_cues(Sets(superpixels, members), evidence)
+
+
+def _candidate_cues(sets: Sets, evidence: Evidence) -> NDArray[np.float32]:
+    superpixels, area = sets.superpixels, sets.areas
+    maps = np.stack([evidence.planar, evidence.epipolar, evidence.distance], 1)
+    velocity, place = evidence.velocity, superpixels.centres
+    alone = np.stack([np.linalg.norm(velocity, axis=1), evidence.planar < 0.3], 1)
+    inside = sets.mean_inside(np.concatenate([maps, evidence.lab, velocity, place, alone], 1))
+    around = sets.mean_around(np.concatenate([maps, evidence.lab], 1))
+    planar, epipolar, distance = inside[:, :3].T
+    planar_contrast, epipolar_contrast, distance_contrast = (inside[:, :3] - around[:, :3]).T
+    colour_contrast = np.linalg.norm(inside[:, 3:6] - around[:, 3:], axis=1) / 40
+    speed, calm = inside[:, 10:].T
+    coherence = np.linalg.norm(inside[:, 6:8], axis=1) / np.maximum(speed, 1e-3)
+    captured = planar * area / max(float(superpixels.areas @ evidence.planar), 1e-6)
     size = np.array(superpixels.labels.shape[::-1], np.float32)
-    centrality = np.linalg.norm(inside @ superpixels.centres / size - 0.5, axis=1)
+    centrality = np.linalg.norm(inside[:, 8:10] / size - 0.5, axis=1)
     log_area = np.log(area / superpixels.areas.sum()) / 5
-    edge_colour, edge_motion, border, compactness = _boundary_cues(superpixels, evidence, members, area)
-    box = boxes_of(superpixels, members)
-    solidity = area / np.prod(box[:, 2:] - box[:, :2], axis=1)
+    edge_colour, edge_motion, border, compactness = _boundary_cues(sets, evidence)
+    solidity = area / np.prod(sets.boxes[:, 2:] - sets.boxes[:, :2], axis=1)
     columns = (
-        inside @ planar,
-        (inside - ring) @ planar,
+        planar,
+        planar_contrast,
         calm,
-        inside @ epipolar,
-        (inside - ring) @ epipolar,
-        inside @ distance,
-        (inside - ring) @ distance,
+        epipolar,
+        epipolar_contrast,
+        distance,
+        distance_contrast,
         edge_colour,
         edge_motion,
         np.minimum(colour_contrast, 1.5),
@@ -163,71 +168,42 @@ def candidate_cues(
         solidity,
         centrality,
         captured,
-        inside @ distance * coherence,
-        calm * (inside @ epipolar),
-        inside @ epipolar * border,
+        distance * coherence,
+        calm * epipolar,
+        epipolar * border,
     )
     return np.stack(columns, 1).astype(np.float32)
 
 
-def _boundary_cues(
-    superpixels: Superpixels,
-    evidence: Evidence,
-    members: NDArray[np.bool_],
-    area: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], ...]:
+def _boundary_cues(sets: Sets, evidence: Evidence) -> tuple[NDArray[np.float32], ...]:
     """Steps of colour and of motion across the boundary, its share on the border, compactness."""
-    low, high = superpixels.edges.T
-    cut = (members[:, low] != members[:, high]).astype(np.float32) * superpixels.lengths
-    perimeter = np.maximum(cut.sum(1), 1)
-    colour_step = np.minimum(np.linalg.norm(evidence.lab[low] - evidence.lab[high], axis=1) / 30, 1)
-    motion_step = np.linalg.norm(evidence.velocity[low] - evidence.velocity[high], axis=1)
-    border = members @ superpixels.border_lengths
-    whole = perimeter + border
+    low, high = sets.superpixels.edges.T
+    lengths = sets.superpixels.lengths
+    colour = np.minimum(np.linalg.norm(evidence.lab[low] - evidence.lab[high], axis=1) / 30, 1)
+    motion = np.linalg.norm(evidence.velocity[low] - evidence.velocity[high], axis=1)
+    perimeter, *steps = sets.across(np.stack([lengths, lengths * colour, lengths * motion], 1)).T
+    perimeter = np.maximum(perimeter, 1)
+    whole = perimeter + sets.border_lengths
     return (
-        cut @ colour_step / perimeter,
-        cut @ motion_step / perimeter,
-        border / whole,
-        np.sqrt(4 * np.pi * area) / whole,
+        *(step / perimeter for step in steps),
+        sets.border_lengths / whole,
+        np.sqrt(4 * np.pi * sets.areas) / whole,
     )
 
 
-def ring_of(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Superpixels at most two steps away from each candidate, (N, S) bool."""
-    graph = superpixels.graph(np.ones(len(superpixels.edges), np.float32))
-    grown = members
-    for _ in range(2):
-        grown = ((graph @ grown.T.astype(np.float32)).T > 0) | grown
-    return grown & ~members
-
-
-def boxes_of(superpixels: Superpixels, members: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Tight boxes of candidates in pixels of the reduced frame, (N, 4) float32."""
-    candidate, region = np.nonzero(members)
-    first = np.searchsorted(candidate, np.arange(len(members)))
-    boxes = superpixels.boxes[region]
-    lower = np.minimum.reduceat(boxes[:, :2], first)
-    upper = np.maximum.reduceat(boxes[:, 2:], first)
-    return np.concatenate([lower, upper], 1)
-
-
-def agreement(
-    superpixels: Superpixels, saliency: NDArray[np.float32], members: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """How candidates agree with the saliency: (N, len(AGREEMENT)) float32 in [-1, 1]."""
-    salient = saliency * superpixels.areas
-    area = members @ superpixels.areas
-    inside = members @ salient
-    ring = ring_of(superpixels, members)
-    around = ring @ salient / np.maximum(ring @ superpixels.areas, 1)
-    certain = (saliency > 0.5) * superpixels.areas
-    shared = members @ certain
+def agreement(sets: Sets, saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How candidates agree with the saliency, (S,): (N, len(AGREEMENT)) float32 in [-1, 1]."""
+    areas = sets.superpixels.areas
+    values = np.stack([saliency, saliency > 0.5], 1)
+    total, certain = areas @ values
+    own = sets.mean_inside(values)
+    inside, shared = (own * sets.areas[:, None]).T
     columns = (
-        inside / area,
-        inside / area - around,
-        inside / (area + salient.sum() - inside),
-        shared / np.maximum(area + certain.sum() - shared, 1),
-        inside / max(float(salient.sum()), 1e-6),
+        own[:, 0],
+        own[:, 0] - sets.mean_around(values[:, :1])[:, 0],
+        inside / (sets.areas + total - inside),
+        shared / np.maximum(sets.areas + certain - shared, 1),
+        inside / max(float(total), 1e-6),
     )
     return np.stack(columns, 1).astype(np.float32)
 
@@ -237,8 +213,8 @@ def salient_cues(
 ) -> NDArray[np.float32]:
     """The cues of `candidate_cues` and those of `agreement`: (N, len(SALIENT_CUES)) float32."""
     assert evidence.saliency is not None
-    own = agreement(superpixels, evidence.saliency, members)
-    return np.concatenate([candidate_cues(superpixels, evidence, members), own], 1)
+    sets = Sets(superpixels, members)
+    return np.concatenate([_candidate_cues(sets, evidence), agreement(sets, evidence.saliency)], 1)
 
 
 def score_candidates(

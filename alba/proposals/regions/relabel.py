@@ -41,18 +41,21 @@ def relabel(
     kernel = _kernel(superpixels, lab)
     coupling = _coupling(superpixels, lab)
     area = superpixels.areas[:, None]
+    everything = kernel @ (kernel.T @ area)
     probability = guess
     for _ in range(_ROUNDS):
         foreground = kernel @ (kernel.T @ (probability * area))
-        background = kernel @ (kernel.T @ ((1 - probability) * area))
-        floor = 1e-3 * (foreground + background).max(0) + 1e-6
+        background = np.maximum(everything - foreground, 0)
+        floor = 1e-3 * everything.max() + 1e-6
         ratio = np.log((foreground + floor) / (background + floor))
         # Colour says which side is more likely given the share of each, hence the share is divided out.
         share = (probability * area).sum(0) / area.sum()
         ratio -= 0.5 * np.log((share + 1e-3) / (1 - share + 1e-3))
         unary = np.clip(ratio, -2.5, 2.5) + evidence
-        for _ in range(_SWEEPS):
-            probability = 1 / (1 + np.exp(-(unary + coupling @ (2 * probability - 1))))
+        lean = 2 * probability - 1
+        for _ in range(_SWEEPS):  # twice the probability less one is the hyperbolic tangent of half the odds
+            lean = np.tanh((unary + coupling @ lean) / 2)
+        probability = (1 + lean) / 2
     return probability.astype(np.float32)
 
 

@@ -24,7 +24,7 @@ class Superpixels:
 
     Parameters
     ----------
-    labels : (h, w) int32
+    labels : (h, w) intp
         Region of every pixel, 0..S-1.
     areas : (S,) float32
         Pixels.
@@ -34,7 +34,7 @@ class Superpixels:
         Common boundary of each pair, pixels.
     """
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.intp]
     areas: NDArray[np.float32]
     edges: NDArray[np.int32]
     lengths: NDArray[np.float32]
@@ -73,6 +73,25 @@ class Superpixels:
         sums = np.bincount(self.labels.ravel(), values.ravel(), len(self))
         return (sums / self.areas).astype(np.float32)
 
+    def grow(self, chosen: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+        """Add all that is at most `steps` steps away to N sets side by side: (S, N) of (S, N)."""
+        first, neighbours = self._neighbourhoods
+        packed = np.packbits(chosen, axis=1)
+        words = np.zeros((len(self), -(-packed.shape[1] // 8)), np.uint64)
+        words.view(np.uint8)[:, : packed.shape[1]] = packed
+        for _ in range(steps):
+            words = np.bitwise_or.reduceat(words[neighbours], first)
+        return np.unpackbits(words.view(np.uint8), axis=1, count=chosen.shape[1]).view(np.bool_)
+
+    @cached_property
+    def _neighbourhoods(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Every region with its neighbours, one region after the other; where each begins."""
+        own = np.arange(len(self))
+        low, high = self.edges.T
+        regions = np.concatenate([own, low, high])
+        order = np.argsort(regions, kind="stable")
+        return np.searchsorted(regions[order], own), np.concatenate([own, high, low])[order]
+
     def graph(self, weights: NDArray[np.float32]) -> csr_array:
         """Symmetric (S, S) matrix of the neighbours with a weight per edge."""
         low, high = self.edges.T
@@ -91,31 +110,28 @@ def find_superpixels(lab: NDArray[np.float32], flow: NDArray[np.float32]) -> Sup
     """
     channels = np.concatenate([lab / _LAB_UNIT, flow * _FLOW_WEIGHT], -1)
     if min(channels.shape[:2]) < 2:
-        labels = np.zeros(channels.shape[:2], np.int32)
+        labels = np.zeros(channels.shape[:2], np.intp)
     else:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Got image with third dimension")
-            found = felzenszwalb(channels, _SCALE, _SIGMA, _SMALLEST, channel_axis=-1)
-        labels = np.unique(found, return_inverse=True)[1].reshape(found.shape).astype(np.int32)
+            labels = felzenszwalb(channels, _SCALE, _SIGMA, _SMALLEST, channel_axis=-1)
     areas = np.bincount(labels.ravel()).astype(np.float32)
     edges, lengths = _neighbours(labels, len(areas))
     return Superpixels(labels, areas, edges, lengths)
 
 
-def upsample(
-    labels: NDArray[np.int32], member: NDArray[np.bool_], size: tuple[int, int]
-) -> NDArray[np.bool_]:
+def upsample(labels: NDArray[np.intp], member: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Mask of one set of superpixels, (H, W) at full size, its staircase smoothed."""
-    mask = member[labels].astype(np.float32)
+    mask = member.astype(np.float32).take(labels)
     return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
 
 
-def _neighbours(labels: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    pairs = []
+def _neighbours(labels: NDArray[np.intp], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    keys = []
     for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
         differ = one != other
-        pairs.append(np.stack([one[differ], other[differ]], -1).astype(np.int64))
-    ends = np.sort(np.concatenate(pairs), axis=1)
-    keys, lengths = np.unique(ends[:, 0] * count + ends[:, 1], return_counts=True)
-    edges = np.stack([keys // count, keys % count], -1).astype(np.int32)
+        one, other = one[differ], other[differ]
+        keys.append(np.minimum(one, other) * count + np.maximum(one, other))
+    pairs, lengths = np.unique(np.concatenate(keys), return_counts=True)
+    edges = np.stack(np.divmod(pairs, count), -1).astype(np.int32)
     return edges, lengths.astype(np.float32)

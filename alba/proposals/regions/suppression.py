@@ -41,6 +41,9 @@ def suppress(
         kept.append(candidate)
         if len(kept) == most:
             break
-        shared = weighted @ (weighted[candidate] * areas)
-        free &= shared <= overlap * (size + size[candidate] - shared)
+        own = size[candidate]
+        # The overlap is at most the share that the smaller of both is of the larger.
+        rivals = np.flatnonzero(free & (size >= overlap * own) & (own >= overlap * size))
+        shared = weighted[rivals] @ (weighted[candidate] * areas)
+        free[rivals] = shared <= overlap * (size[rivals] + own - shared)
     return np.array(kept, np.intp)

@@ -50,11 +50,12 @@ def _late_nodes(
 ) -> NDArray[np.bool_]:
     """Members of the parts of the last merges, (N, S) bool."""
     parents = tree.parents()
+    nodes = np.arange(len(parents))
     sizes = hg.attribute_area(tree, areas)
     late = parents >= len(parents) - _LAST_MERGES
     kept = np.flatnonzero(late & (sizes >= smallest) & (sizes <= largest))
-    within = np.zeros((len(parents), len(kept)), bool)
-    within[kept, np.arange(len(kept))] = True
-    for node in range(len(parents) - 2, -1, -1):  # parents have higher numbers than their children
+    within = nodes[:, None] == kept
+    for node in nodes[late][-2::-1]:  # but the root; parents have higher numbers than their children
         within[node] |= within[parents[node]]
-    return within[: len(areas)].T
+    lowest = hg.propagate_sequential(tree, nodes, ~late)  # late node that each node lies in
+    return within[lowest[: len(areas)]].T
