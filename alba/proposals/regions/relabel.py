@@ -41,6 +41,7 @@ def relabel(
     kernel = _kernel(superpixels, lab)
     coupling = _coupling(superpixels, lab)
     area = superpixels.areas[:, None]
+    guess, evidence = np.ascontiguousarray(guess), np.ascontiguousarray(evidence)
     everything = kernel @ (kernel.T @ area)
     probability = guess
     for _ in range(_ROUNDS):
@@ -55,8 +56,8 @@ def relabel(
         lean = 2 * probability - 1
         for _ in range(_SWEEPS):  # twice the probability less one is the hyperbolic tangent of half the odds
             lean = np.tanh((unary + coupling @ lean) / 2)
-        probability = (1 + lean) / 2
-    return probability.astype(np.float32)
+        probability = ((1 + lean) / 2).astype(np.float32)
+    return probability
 
 
 def _kernel(superpixels: Superpixels, lab: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -123,6 +123,20 @@ def find_superpixels(lab: NDArray[np.float32], flow: NDArray[np.float32]) -> Sup
 def upsample(labels: NDArray[np.intp], member: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Mask of one set of superpixels, (H, W) at full size, its staircase smoothed."""
     mask = member.astype(np.float32).take(labels)
+    factor, rest = divmod(size[0], labels.shape[0])
+    if rest:
+        return _enlarge(mask, size)
+    # Rows of the one lie evenly between rows of the other: those around the set are enough.
+    filled = np.flatnonzero(mask.any(axis=1))
+    enlarged = np.zeros(size, bool)
+    if len(filled):
+        first, last = max(filled[0] - 1, 0), min(filled[-1] + 2, len(mask))
+        rows = slice(factor * first, factor * last)
+        enlarged[rows] = _enlarge(mask[first:last], (rows.stop - rows.start, size[1]))
+    return enlarged
+
+
+def _enlarge(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
     return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
 
 
