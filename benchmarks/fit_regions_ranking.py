@@ -1,11 +1,14 @@
 """Fit the rankings of `regions` and print their constants.
 
-    OMP_NUM_THREADS=1 python benchmarks/fit_regions_ranking.py ROOT SPRITES [--saliency FOLDER]
+    python benchmarks/fit_regions_ranking.py ROOT SPRITES
+    python benchmarks/fit_regions_ranking.py ROOT SPRITES --glance FOLDER
+    python benchmarks/fit_regions_ranking.py ROOT SPRITES --survey FOLDER
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-Without FOLDER it fits the ranking of the first candidates, with it the ranking of all candidates once the
-saliency is known; FOLDER is what `benchmarks/fit_regions_saliency.py` wrote, whose networks are asked of the
-videos that they were not trained on. The order is: first ranking, saliency, second ranking.
+The first fits the ranking of the first candidates, the second that of what is known once the first network
+of the saliency has been asked, the third that after the second network; FOLDER is what
+`benchmarks/fit_regions_saliency.py` wrote, whose networks are asked of the videos that they were not trained
+on. Every step builds on those before: first ranking, glance, its ranking, survey, its ranking.
 
 A run of frames from every train sequence of both. Every candidate counts, frames weigh
 the same, sprites together as much as `SPRITES_SHARE` says: from the large single objects of DAVIS alone
@@ -19,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,7 +32,7 @@ from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import glances, second_candidates, survey, with_neighbours
+from alba.proposals.regions.backend import glances, last_candidates, survey, with_neighbours
 from alba.proposals.regions.colour import NUM_BINS
 from alba.proposals.regions.ranking import (
     CUES,
@@ -52,12 +56,25 @@ Judged = tuple[Superpixels, NDArray[np.float32], NDArray[np.bool_]]
 Sample = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def samples(layout: str, root: Path, frames: range, folds: Path | None, share: float) -> Sample:
+class Fit(NamedTuple):
+    """A ranking to fit: cues and name, how much is to be known, and the networks' folder."""
+
+    prefix: str
+    cues: tuple[str, ...]
+    folder: Path | None
+
+    def learns_from(self, evidence: Evidence) -> bool:
+        """Whether so much is known, and no more."""
+        known = "" if evidence.saliency is None else "SURVEYED_" if evidence.surveyed else "SALIENT_"
+        return known == self.prefix
+
+
+def samples(layout: str, root: Path, frames: range, ranking: Fit, share: float) -> Sample:
     """Cues, largest IoU with an object, and weight of every candidate; the weights add up to `share`."""
     names = list_videos(DatasetSettings(layout=layout, root=str(root)), "train")
     with ProcessPoolExecutor() as processes:
         of_videos = processes.map(
-            partial(video_samples, layout, root, frames, folds), range(len(names)), names
+            partial(video_samples, layout, root, frames, ranking), range(len(names)), names
         )
         parts = [sample for video in of_videos for sample in video]
     cues, overlap, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -65,7 +82,7 @@ def samples(layout: str, root: Path, frames: range, folds: Path | None, share: f
 
 
 def video_samples(
-    layout: str, root: Path, frames: range, folds: Path | None, number: int, name: str
+    layout: str, root: Path, frames: range, ranking: Fit, number: int, name: str
 ) -> list[Sample]:
     """What a run of frames of one video has to teach."""
     cv2.setNumThreads(1)
@@ -73,9 +90,8 @@ def video_samples(
     first = max(0, min(frames.start, len(video) - len(frames)))
     times = range(first, first + len(frames))
     judged: list[Judged] = []
-    looked = looks(video, times, None if folds is None else networks_of(folds, number % FOLDS), judged)
     found = []
-    for t, superpixels in zip(times, looked, strict=True):
+    for t, superpixels in zip(times, looks(video, times, ranking, number % FOLDS, judged), strict=True):
         truths = truths_of(video.annotation(t), superpixels)
         here = [(cues, members) for of, cues, members in judged if of is superpixels]
         if len(truths) and here:
@@ -88,29 +104,26 @@ def video_samples(
     return found
 
 
-def looks(
-    video: Video, times: range, networks: Networks | None, judged: list[Judged]
-) -> Iterator[Superpixels]:
+def looks(video: Video, times: range, ranking: Fit, fold: int, judged: list[Judged]) -> Iterator[Superpixels]:
     """Superpixels of frame after frame, once its candidates are in `judged`."""
 
     def score(
         superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        if networks is None or evidence.saliency is not None:
-            of = candidate_cues if networks is None else salient_cues
+        if ranking.learns_from(evidence):
+            of = candidate_cues if evidence.saliency is None else salient_cues
             judged.append((superpixels, of(superpixels, evidence, members), members))
         return score_candidates(superpixels, evidence, members)
 
     paths, so_far = list(video.frame_paths), np.zeros((2, NUM_BINS))
     inputs = ((video.frame(t), *flow_around(paths, t)) for t in times)
-    if networks is None:
-        for each in glances(inputs, lambda cues: np.zeros_like(cues[0]), so_far, score):
-            yield each.superpixels
-        return
-    first, second = (partial(probability, weights=weights) for weights in networks)
-    for run, t in with_neighbours(glances(inputs, first, so_far, score), REACH):
+    networks = dict.fromkeys(Networks._fields, lambda cues: np.zeros_like(cues[0]))
+    for which in Networks._fields[: ("", "SALIENT_", "SURVEYED_").index(ranking.prefix)]:
+        weights = read_weights(ranking.folder / f"{which}-without-{fold}.npz")
+        networks[which] = partial(probability, weights=weights)
+    for run, t in with_neighbours(glances(inputs, networks["glance"], so_far, score), REACH):
         if len(run[t].pool.scores):
-            second_candidates(run[t].pool, survey(run, t, so_far, second))
+            last_candidates(run[t].pool, survey(run, t, so_far, networks["survey"]))
         yield run[t].superpixels
 
 
@@ -123,10 +136,6 @@ def truths_of(annotation: NDArray[np.uint8], superpixels: Superpixels) -> NDArra
         if 0 < k < 255
     ]
     return np.array(objects, np.float32).reshape(-1, len(superpixels)) * superpixels.areas
-
-
-def networks_of(folder: Path, fold: int) -> Networks:
-    return Networks(*(read_weights(folder / f"{which}-without-{fold}.npz") for which in Networks._fields))
 
 
 def fit(
@@ -152,16 +161,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
-    parser.add_argument("--saliency", type=Path)
+    parser.add_argument("--glance", type=Path)
+    parser.add_argument("--survey", type=Path)
     options = parser.parse_args()
-    davis = samples("davis16", options.root, DAVIS_FRAMES, options.saliency, 1 - SPRITES_SHARE)
-    sprites = samples("davis17", options.sprites, SPRITES_FRAMES, options.saliency, SPRITES_SHARE)
+    ranking = Fit("", CUES, None)
+    if options.glance or options.survey:
+        prefix = "SURVEYED_" if options.survey else "SALIENT_"
+        ranking = Fit(prefix, SALIENT_CUES, options.survey or options.glance)
+    davis = samples("davis16", options.root, DAVIS_FRAMES, ranking, 1 - SPRITES_SHARE)
+    sprites = samples("davis17", options.sprites, SPRITES_FRAMES, ranking, SPRITES_SHARE)
     weights, bias = fit(*(np.concatenate(pair) for pair in zip(davis, sprites, strict=True)))
-    prefix, names = ("", CUES) if options.saliency is None else ("SALIENT_", SALIENT_CUES)
-    print(f"{prefix}COEFFICIENTS = {{")
-    for name, value in zip(names, weights, strict=True):
+    print(f"{ranking.prefix}COEFFICIENTS = {{")
+    for name, value in zip(ranking.cues, weights, strict=True):
         print(f'    "{name}": {value:.3f},')
-    print(f"}}\n{prefix}BIAS = {bias:.3f}")
+    print(f"}}\n{ranking.prefix}BIAS = {bias:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""Train the two networks of `regions` that map what moves, and write their weights.
+"""Train one of the two networks of `regions` that map what moves, and write its weights.
 
-    python benchmarks/fit_regions_saliency.py ROOT SPRITES OUTPUT
+    python benchmarks/fit_regions_saliency.py glance ROOT SPRITES OUTPUT
+    python benchmarks/fit_regions_saliency.py survey ROOT SPRITES OUTPUT
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-Writes OUTPUT/glance-all.npz and survey-all.npz, trained on all train videos of both, and the same for
-without-{0,1,2}, each trained without every third video: the ranking is fitted on what these say of the videos
-that they have not seen, and proposals of train videos are made with them. The second network learns from what
-the first says of videos that it has not seen. All go to `alba/proposals/regions/weights`. Prints the IoU of
-the thresholded maps on unseen videos.
+Writes OUTPUT/glance-all.npz (or survey), trained on all train videos of both, and the same for without-0, 1
+and 2, each trained without every third video: the ranking is fitted on what these say of the videos that they
+have not seen, and proposals of train videos are made with them. The second network, survey, learns from what
+the first, found in OUTPUT, says of videos that it has not seen. Both go to `alba/proposals/regions/weights`.
+Prints the IoU of the thresholded maps on unseen videos. `benchmarks/fit_regions_ranking.py` says in which
+order all is fitted.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -29,15 +31,9 @@ from torch.nn import functional
 from alba.config import DatasetSettings
 from alba.datasets import list_videos, open_video
 from alba.proposals.regions.backend import glances, with_neighbours
-from alba.proposals.regions.colour import NUM_BINS, colour_counts
-from alba.proposals.regions.saliency import (
-    FOLDS,
-    GLANCE_CUES,
-    REACH,
-    View,
-    survey_cues,
-)
-from alba.proposals.regions.unet import WIDTHS
+from alba.proposals.regions.colour import NUM_BINS
+from alba.proposals.regions.saliency import FOLDS, GLANCE_CUES, REACH, Networks, survey_cues
+from alba.proposals.regions.unet import WIDTHS, probability, read_weights
 
 FRAMES = 44  # of a video, from its middle
 SPRITES_SHARE = 0.25  # of the frames of a batch
@@ -48,20 +44,6 @@ LAB = slice(GLANCE_CUES.index("lightness"), GLANCE_CUES.index("b") + 1)
 
 
 @dataclass(frozen=True)
-class Record:
-    """What the first look gives of a run of frames, but for the network's answer, and their truth.
-
-    Parameters
-    ----------
-    views : list of View
-    truth : (T, h, w) float16
-    """
-
-    views: list[View]
-    truth: NDArray[np.float16]
-
-
-@dataclass(frozen=True)
 class Lesson:
     """Cues (T, C, h, w) float16 and truth (T, h, w) float16 of one video."""
 
@@ -69,55 +51,29 @@ class Lesson:
     truth: NDArray[np.float16]
 
 
-def record(layout: str, root: Path, name: str) -> Record:
-    """What one video has to teach."""
+def lesson(layout: str, root: Path, glances_of: Path | None, number: int, name: str) -> Lesson:
+    """What a video has to teach the first network, or the second if the weights of the first are there."""
     cv2.setNumThreads(1)
     video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
     first = max(0, (len(video) - FRAMES) // 2)
     frames = range(first, min(len(video), first + FRAMES))
-    paths = list(video.frame_paths)
-    inputs = ((video.frame(t), *flow_around(paths, t)) for t in frames)
-    found = glances(inputs, lambda cues: np.zeros_like(cues[0]), np.zeros((2, NUM_BINS)))
-    views = [halved(each.view) for each in found]
-    truth = [truth_of(video.annotation(t), views[0].glance.shape) for t in frames]
-    return Record(views, np.stack(truth))
-
-
-def halved(view: View) -> View:
-    cues, flow, lab = (part.astype(np.float16) for part in (view.cues, view.flow, view.lab))
-    return replace(view, cues=cues, flow=flow, lab=lab)
+    inputs = ((video.frame(t), *flow_around(list(video.frame_paths), t)) for t in frames)
+    so_far = np.zeros((2, NUM_BINS))
+    if glances_of is None:
+        found = glances(inputs, lambda cues: np.zeros_like(cues[0]), so_far)
+        cues = [each.view.cues[: len(GLANCE_CUES)].astype(np.float16) for each in found]
+    else:
+        weights = read_weights(glances_of / f"glance-without-{number % FOLDS}.npz")
+        runs = with_neighbours(glances(inputs, partial(probability, weights=weights), so_far), REACH)
+        seen = (survey_cues([each.view for each in run], t, (so_far[0], so_far[1])) for run, t in runs)
+        cues = [each.astype(np.float16) for each in seen]
+    truth = [truth_of(video.annotation(t), cues[0].shape[1:]) for t in frames]
+    return Lesson(np.stack(cues), np.stack(truth))
 
 
 def truth_of(annotation: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.float16]:
     objects = np.float32((annotation > 0) & (annotation < 255))
     return cv2.resize(objects, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float16)
-
-
-def first_lesson(of: Record) -> Lesson:
-    return Lesson(np.stack([view.cues for view in of.views]).astype(np.float16), of.truth)
-
-
-def second_lesson(of: Record, maps: NDArray[np.float32]) -> Lesson:
-    """What the second network sees if the first says `maps`."""
-    views = [
-        replace(
-            view,
-            glance=glance,
-            inside=colour_counts(view.bins, glance),
-            outside=colour_counts(view.bins, 1 - glance),
-        )
-        for view, glance in zip(of.views, maps, strict=True)
-    ]
-    so_far, cues = np.zeros((2, NUM_BINS)), []
-    for run, t in with_neighbours(counted(views, so_far), REACH):
-        cues.append(survey_cues(run, t, so_far).astype(np.float16))
-    return Lesson(np.stack(cues), of.truth)
-
-
-def counted(views: Sequence[View], so_far: NDArray[np.float64]) -> Iterator[View]:
-    for view in views:
-        so_far += view.inside, view.outside
-        yield view
 
 
 class Network(nn.Module):
@@ -214,61 +170,37 @@ def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def maps_of(network: Network, video: Lesson) -> NDArray[np.float32]:
-    """What the network says of each frame: (T, h, w) float32 in [0, 1]."""
-    parts = torch.from_numpy(video.cues).split(16)
-    return torch.cat([network(part.float()).sigmoid() for part in parts]).numpy()
-
-
-def overlap(maps: NDArray[np.float32], video: Lesson) -> float:
+def overlap(network: Network, video: Lesson) -> float:
     """Mean IoU of the map above one half with the truth."""
-    predicted, truth = maps > 0.5, video.truth > 0.5
+    parts = [network(part.float()).numpy() > 0 for part in torch.from_numpy(video.cues).split(16)]
+    predicted, truth = np.concatenate(parts), video.truth > 0.5
     shared, union = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     return float(np.mean(shared / np.maximum(union, 1)))
 
 
-def cross_fit(
-    which: str, lessons: Sequence[Sequence[Lesson]], names: Sequence[Sequence[str]], output: Path
-) -> list[list[NDArray[np.float32]]]:
-    """Train on all videos and without each third; what is said of every video by what has not seen it."""
-    export(train(*lessons, seed=FOLDS), output / f"{which}-all.npz", [])
-    maps = [[np.empty(0, np.float32)] * len(videos) for videos in lessons]
-    for fold in range(FOLDS):
-        seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
-        network = train(*seen, seed=fold)
-        export(
-            network,
-            output / f"{which}-without-{fold}.npz",
-            [name for of in names for name in of[fold::FOLDS]],
-        )
-        for found, videos in zip(maps, lessons, strict=True):
-            found[fold::FOLDS] = [maps_of(network, video) for video in videos[fold::FOLDS]]
-    for data_set, found, videos in zip(("DAVIS", "sprites"), maps, lessons, strict=True):
-        overlaps = [overlap(*pair) for pair in zip(found, videos, strict=True)]
-        thirds = ", ".join(f"{np.mean(overlaps[fold::FOLDS]):.3f}" for fold in range(FOLDS))
-        print(f"{which}: {data_set} {thirds} on the unseen thirds", flush=True)
-    return maps
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("which", choices=Networks._fields)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    records, names = [], []
+    glances_of = options.output if options.which == "survey" else None
+    lessons, names = [], []
     with ProcessPoolExecutor() as processes:
         for layout, root in (("davis16", options.root), ("davis17", options.sprites)):
             names.append(list_videos(DatasetSettings(layout=layout, root=str(root)), "train"))
-            records.append(list(processes.map(partial(record, layout, root), names[-1])))
-    lessons = [[first_lesson(video) for video in videos] for videos in records]
-    maps = cross_fit("glance", lessons, names, options.output)
-    lessons = [
-        [second_lesson(*pair) for pair in zip(*data_set, strict=True)]
-        for data_set in zip(records, maps, strict=True)
-    ]
-    cross_fit("survey", lessons, names, options.output)
+            of = partial(lesson, layout, root, glances_of)
+            lessons.append(list(processes.map(of, range(len(names[-1])), names[-1])))
+    export(train(*lessons, seed=FOLDS), options.output / f"{options.which}-all.npz", [])
+    for fold in range(FOLDS):
+        seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
+        network = train(*seen, seed=fold)
+        held_out = [name for of in names for name in of[fold::FOLDS]]
+        export(network, options.output / f"{options.which}-without-{fold}.npz", held_out)
+        unseen = [np.mean([overlap(network, v) for v in videos[fold::FOLDS]]) for videos in lessons]
+        print(f"{options.which} without {fold}: DAVIS {unseen[0]:.3f}, sprites {unseen[1]:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -125,8 +125,7 @@ def test_proposals_of_the_frame_before_are_candidates_again():
     frame[:] = texture(SIZE, 0, (90, 120, 80))
     still = np.zeros_like(flow)
     backend = RegionsBackend(RegionsOptions())
-    moving = backend.propose(frame, flow, back)
-    remembered = backend.propose(frame, still, still)
+    moving, remembered = backend.propose_video([(frame, flow, back), (frame, still, still)])
     best = [
         iou_matrix(found.masks, mask_of(SQUARE)[None]).max()
         for found in (moving, remembered, propose_first(frame, still, still))

@@ -25,8 +25,10 @@ from alba.proposals.regions.saliency import (
     View,
     glance_cues,
     networks_for,
+    pictures_of,
     saliency,
     survey_cues,
+    votes_of,
 )
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
 from alba.proposals.regions.suppression import suppress
@@ -43,6 +45,7 @@ _SURVIVORS = 150  # candidates that go on to the next round
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
 _RECALLED_LEVELS = (0.3, 0.5, 0.7)
 _SALIENT_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+_VOTERS = 40  # candidates that the second network hears of
 REMEMBERED = 8  # proposals that the next frame is told of
 _TREE_WEIGHTS = (
     (0.5, 4.0),
@@ -101,7 +104,7 @@ class RegionsBackend:
         superpixels, evidence, pool = here.superpixels, here.evidence, here.pool
         if len(pool.scores):
             evidence = survey(run, t, so_far, partial(probability, weights=self._networks.survey))
-            second_candidates(pool, evidence)
+            last_candidates(pool, evidence)
         kept = suppress(
             pool.members,
             superpixels.areas,
@@ -166,9 +169,14 @@ def glances(
         superpixels = find_superpixels(work.lab, motion.residual)
         evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
         pool = first_candidates(superpixels, evidence, score)
-        cues = look(pool, evidence, agreed)
-        view = View.of(work, cues, network(cues))
         memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+        cues = look(pool, evidence, agreed)
+        glance = network(cues)
+        evidence = replace(evidence, saliency=saliency(superpixels, glance))
+        if len(pool.scores):
+            second_candidates(pool, evidence)
+        votes = pictures_of(superpixels, votes_of(*pool.best(_VOTERS, 0.85)))
+        view = View.of(work, cues, votes, glance)
         so_far += view.inside, view.outside
         yield Glance((frame.shape[0], frame.shape[1]), work, superpixels, evidence, pool, view)
 
@@ -188,7 +196,7 @@ def survey(run: Sequence[Glance], t: int, so_far: NDArray[np.float64], network: 
     """
     here = run[t]
     picture = network(survey_cues([each.view for each in run], t, (so_far[0], so_far[1])))
-    return replace(here.evidence, saliency=saliency(here.superpixels, picture))
+    return replace(here.evidence, saliency=saliency(here.superpixels, picture), surveyed=True)
 
 
 def with_neighbours(items: Iterable[T], reach: int) -> Iterator[tuple[list[T], int]]:
@@ -285,6 +293,13 @@ def second_candidates(pool: "Pool", evidence: Evidence) -> None:
     pool.thin(_SURVIVORS)
 
 
+def last_candidates(pool: "Pool", evidence: Evidence) -> None:
+    """Add what the second network sees; rank all by it."""
+    assert evidence.saliency is not None
+    pool.reconsider(evidence)
+    pool.add(level_sets(pool.superpixels, evidence.saliency[None], _SALIENT_LEVELS, pool.smallest))
+
+
 def _maps(evidence: Evidence) -> NDArray[np.float32]:
     return np.stack([evidence.planar, evidence.epipolar, evidence.distance])
 
@@ -325,9 +340,9 @@ class Pool:
         kept = suppress(self.members, self.superpixels.areas, self.scores, 0.95, most)
         self.members, self.scores = self.members[kept], self.scores[kept]
 
-    def best(self, count: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    def best(self, count: int, overlap: float = 0.7) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """The best distinct candidates, (N, S) bool, and their scores, (N,) float32."""
-        kept = suppress(self.members, self.superpixels.areas, self.scores, 0.7, count)
+        kept = suppress(self.members, self.superpixels.areas, self.scores, overlap, count)
         return self.members[kept], self.scores[kept]
 
     def consensus(self) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ def colour_bins(lab: NDArray[np.float32]) -> NDArray[np.intp]:
 
 def colour_counts(bins: NDArray[np.integer], weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """Sum of the weights in every bin, (NUM_BINS,)."""
-    return np.bincount(bins.ravel(), weights.ravel().astype(np.float64), NUM_BINS)
+    return np.bincount(bins.ravel(), weights.ravel(), NUM_BINS).astype(np.float64, copy=False)
 
 
 def colour_posterior(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -51,6 +51,38 @@ AGREEMENT = (
 """Cues of `agreement`."""
 
 SALIENT_COEFFICIENTS = {
+    "planar": 1.285,
+    "planar_contrast": 0.117,
+    "calm": -0.924,
+    "epipolar": -0.443,
+    "epipolar_contrast": 1.061,
+    "distance": -0.342,
+    "distance_contrast": 0.724,
+    "edge_colour": 1.057,
+    "edge_motion": 0.801,
+    "colour_contrast": -0.056,
+    "coherence": 1.404,
+    "log_area": -0.614,
+    "log_area_squared": -2.559,
+    "border": -0.069,
+    "compactness": 0.916,
+    "solidity": 0.326,
+    "centrality": -0.182,
+    "captured": -0.495,
+    "distance_times_coherence": -0.271,
+    "calm_times_epipolar": 1.876,
+    "epipolar_times_border": 0.154,
+    "saliency": 0.055,
+    "saliency_contrast": 1.861,
+    "saliency_overlap": -0.020,
+    "certain_overlap": 0.573,
+    "saliency_captured": -0.108,
+}
+"""The same once the first network has been asked, with the cues of `salient_cues`."""
+
+SALIENT_BIAS = -3.766
+
+SURVEYED_COEFFICIENTS = {
     "planar": 1.107,
     "planar_contrast": 1.291,
     "calm": -0.380,
@@ -78,13 +110,14 @@ SALIENT_COEFFICIENTS = {
     "certain_overlap": 0.384,
     "saliency_captured": -0.002,
 }
-"""The same once the saliency is known, with the cues of `salient_cues`."""
+"""The same once the second network has been asked."""
 
-SALIENT_BIAS = -4.310
+SURVEYED_BIAS = -4.310
 
 CUES, SALIENT_CUES = tuple(COEFFICIENTS), tuple(SALIENT_COEFFICIENTS)
 WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
 SALIENT_WEIGHTS = np.array(list(SALIENT_COEFFICIENTS.values()), np.float32)
+SURVEYED_WEIGHTS = np.array(list(SURVEYED_COEFFICIENTS.values()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,7 +136,9 @@ class Evidence:
     recalled : Recollection
         What the frames before held.
     saliency : (S,) float32 in [0, 1], optional
-        What the network of `alba.proposals.regions.saliency` says, once it has been asked.
+        What a network of `alba.proposals.regions.saliency` says, once one has been asked.
+    surveyed : bool
+        Whether it was the second.
     """
 
     lab: NDArray[np.float32]
@@ -114,6 +149,7 @@ class Evidence:
     distance: NDArray[np.float32]
     recalled: Recollection
     saliency: NDArray[np.float32] | None = None
+    surveyed: bool = False
 
 
 def candidate_cues(
@@ -224,7 +260,8 @@ def score_candidates(
     if evidence.saliency is None:
         logits = candidate_cues(superpixels, evidence, members) @ WEIGHTS + BIAS
     else:
-        logits = salient_cues(superpixels, evidence, members) @ SALIENT_WEIGHTS + SALIENT_BIAS
+        fitted = (SURVEYED_WEIGHTS, SURVEYED_BIAS) if evidence.surveyed else (SALIENT_WEIGHTS, SALIENT_BIAS)
+        logits = salient_cues(superpixels, evidence, members) @ fitted[0] + fitted[1]
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 

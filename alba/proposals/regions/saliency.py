@@ -29,11 +29,11 @@ PIXELS = 120 * 216
 REACH = STEPS[-1]
 """Frames before and after that the second network hears of."""
 
+VOTES = ("votes", "best_votes", "best_score", "best_candidate")
+"""Cues of `votes_of`."""
+
 GLANCE_CUES = (
-    "votes",
-    "best_votes",
-    "best_score",
-    "best_candidate",
+    *VOTES,
     "planar",
     "epipolar",
     "velocity_x",
@@ -51,8 +51,9 @@ GLANCE_CUES = (
 
 SURVEY_CUES = (
     *GLANCE_CUES,
+    *(f"later_{vote}" for vote in VOTES),
     "glance",
-    *(f"glance_{step}_off" for step in STEPS),
+    *(f"opinion_{step}_off" for step in STEPS),
     *(f"planar_{step}_off" for step in STEPS),
     *("flow_error_forward", "flow_error_backward", "colour_error_smaller", "colour_error_larger"),
     *("colour_so_far", "colour_nearby"),
@@ -113,14 +114,10 @@ def glance_cues(
         h and w are multiples of 8.
     """
     height, width = superpixels.labels.shape
-    weights = np.stack([scores**2, scores**6]) + 1e-9
-    votes = (weights / weights.sum(1, keepdims=True)) @ members
     off_centre = 2 * np.abs(superpixels.centres / np.array([width, height], np.float32) - 0.5)
     table = np.stack(
         [
-            *votes,
-            (members * scores[:, None]).max(0, initial=0),
-            members[scores.argmax()] if len(scores) else np.zeros(len(superpixels)),
+            *votes_of(members, scores),
             evidence.planar,
             evidence.epipolar,
             *evidence.velocity.T,
@@ -132,8 +129,27 @@ def glance_cues(
         ],
         axis=1,
     ).astype(np.float32)
+    return pictures_of(superpixels, table.T)
+
+
+def votes_of(members: NDArray[np.bool_], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What candidates (N, S) say of every superpixel: (len(VOTES), S) float32 in [0, 1].
+
+    Shares of the votes of all and of the best, the score of the best that holds it, and the very best.
+    """
+    if not len(scores):
+        return np.zeros((len(VOTES), members.shape[1]), np.float32)
+    weights = np.stack([scores**2, scores**6]) + np.float32(1e-9)
+    shares = (weights / weights.sum(1, keepdims=True)) @ members
+    highest = (members * scores[:, None]).max(0)
+    return np.stack([*shares, highest, members[scores.argmax()]]).astype(np.float32)
+
+
+def pictures_of(superpixels: Superpixels, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values (C, S) of superpixels as the networks look at them: (C, h, w) float32."""
+    height, width = superpixels.labels.shape
     size = view_size((height, width))
-    return np.stack([shrink(column[superpixels.labels], size) for column in table.T])
+    return np.stack([shrink(row[superpixels.labels], size) for row in values])
 
 
 def view_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -149,20 +165,21 @@ class View:
 
     Parameters
     ----------
-    cues : (len(GLANCE_CUES), h, w) float32
-    glance : (h, w) float32 in [0, 1]
-        The first network's answer.
+    cues : (len(GLANCE_CUES) + len(VOTES) + 1, h, w) float32
+        What the first network saw, the votes of the candidates that came of it, and its answer.
+    opinion : (h, w) float32 in [0, 1]
+        Mean of its answer and of the votes of the best candidates.
     flow : (4, h, w) float32
         (dx, dy) forward, then backward, in pixels of this size.
     lab : (3, h, w) float32
     bins : (h, w) intp
         Its colours' bins.
     inside, outside : (NUM_BINS,) float64
-        How often each occurs inside and outside of what the first network saw.
+        How often each occurs inside and outside of the opinion.
     """
 
     cues: NDArray[np.float32]
-    glance: NDArray[np.float32]
+    opinion: NDArray[np.float32]
     flow: NDArray[np.float32]
     lab: NDArray[np.float32]
     bins: NDArray[np.intp]
@@ -170,13 +187,22 @@ class View:
     outside: NDArray[np.float64]
 
     @classmethod
-    def of(cls, work: WorkFrame, cues: NDArray[np.float32], glance: NDArray[np.float32]) -> "View":
+    def of(
+        cls,
+        work: WorkFrame,
+        cues: NDArray[np.float32],
+        votes: NDArray[np.float32],
+        glance: NDArray[np.float32],
+    ) -> "View":
         """A frame as the second network sees it."""
         size = glance.shape[0], glance.shape[1]
+        opinion = (glance + votes[VOTES.index("best_votes")]) / 2
         lab = np.stack([shrink(channel, size) for channel in np.moveaxis(work.lab, -1, 0)])
         bins = colour_bins(np.moveaxis(lab, 0, -1))
-        inside, outside = colour_counts(bins, glance), colour_counts(bins, 1 - glance)
-        return cls(cues, glance, work.flow_at(size), lab, bins, inside, outside)
+        counts = colour_counts(bins, opinion), colour_counts(bins, 1 - opinion)
+        return cls(
+            np.concatenate([cues, votes, glance[None]]), opinion, work.flow_at(size), lab, bins, *counts
+        )
 
 
 def survey_cues(
@@ -198,12 +224,12 @@ def survey_cues(
     """
     here, near = run[t], run[max(0, t - REACH) : t + REACH + 1]
     flows = [view.flow for view in run]
-    maps = [np.stack([view.glance, view.cues[GLANCE_CUES.index("planar")]]) for view in run]
-    glances, planars = np.moveaxis(brought_along(maps, flows, t), 1, 0)
+    maps = [np.stack([view.opinion, view.cues[GLANCE_CUES.index("planar")]]) for view in run]
+    opinions, planars = np.moveaxis(brought_along(maps, flows, t), 1, 0)
     nearby = np.sum([view.inside for view in near], 0), np.sum([view.outside for view in near], 0)
     colours = [colour_posterior(*counts)[here.bins] for counts in (so_far, nearby)]
     trust = mistrust([view.lab for view in run], flows, t)
-    return np.concatenate([here.cues, here.glance[None], glances, planars, trust, np.stack(colours)])
+    return np.concatenate([here.cues, opinions, planars, trust, np.stack(colours)])
 
 
 def saliency(superpixels: Superpixels, picture: NDArray[np.float32]) -> NDArray[np.float32]:
