@@ -5,8 +5,9 @@
 Measures the stores that are named (`alba propose` and `alba flow` make them), or those of two videos of
 `sprites`, made on the spot. For proposals it prints in every form of the masks: bytes per frame;
 milliseconds per frame to write; milliseconds to get the masks of one frame from the file (open, parse and
-decode what is needed), and from a store that is open or a JSON that is parsed. Ratios are to the store;
-what they compare is read in turn, the store and RLE for every frame, and the best of several is taken. For flow: bytes per frame in both directions, their share of float32, milliseconds to write and to read a frame.
+decode what is needed), and from a store that is open or a JSON that is parsed. The forms take turns at
+reading. Ratios are to the store. For flow: bytes per frame in both directions, their share of float32,
+milliseconds to write and to read a frame.
 RLE masks are taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
 """
 
@@ -56,30 +57,25 @@ class Form:
     """Whether the whole file is decoded, whatever the frame."""
 
 
-def milliseconds(call: Callable[[], object], repeats: int = 5) -> float:
+def seconds(call: Callable[..., object], *arguments: int) -> float:
+    start = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - start
+
+
+def milliseconds(call: Callable[[], object], repeats: int) -> float:
     """Time of one call: the best of `repeats`, as other work on the machine only ever adds."""
     return 1e3 * min(seconds(call) for _ in range(repeats))
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def per_frame(reads: Mapping[str, Read], num_frames: int) -> dict[str, float]:
-    """Mean milliseconds to read one frame, over frames spread over the video, the best of each.
+    """Mean milliseconds to read one frame, over frames spread over the video; the best of `REPEATS` for each.
 
     They take turns, so that other work on the machine meets them all.
     """
-    best: dict[str, list[float]] = {name: [] for name in reads}
-    for t in np.unique(np.linspace(0, num_frames - 1, SAMPLED).astype(int)).tolist():
-        rounds = [
-            {name: seconds(lambda r=read: r(t)) for name, read in reads.items()} for _ in range(REPEATS)
-        ]
-        for name, times in best.items():
-            times.append(min(times_of[name] for times_of in rounds))
-    return {name: 1e3 * float(np.mean(times)) for name, times in best.items()}
+    frames = np.unique(np.linspace(0, num_frames - 1, SAMPLED).astype(int)).tolist()
+    times = [[[seconds(read, t) for read in reads.values()] for _ in range(REPEATS)] for t in frames]
+    return dict(zip(reads, 1e3 * np.array(times).min(axis=1).mean(axis=0), strict=True))
 
 
 def bytes_under(path: Path) -> int:
@@ -174,7 +170,7 @@ def report_masks(store: ProposalStore, folder: Path) -> None:
                 print(f"{times[form.name]:{width}.2f}{ratio:7.1f}", end="")
         print()
     whole = bytes_under(folder / "again.zarr") / len(store)
-    one = milliseconds(lambda: store.proposal(store.offsets[-1] // 2, ["masks"]))
+    one = milliseconds(lambda: store.proposal(store.offsets[-1] // 2, ["masks"]), REPEATS)
     print(f"  the whole store: {whole:.0f} bytes a frame; the mask of one proposal: {one:.2f} ms")
 
 
