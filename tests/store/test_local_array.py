@@ -109,6 +109,7 @@ def test_an_open_store_can_be_pickled(ragged):
         {"serializer": BytesCodec(endian="big")},
         {"chunks": (2, 2, 3, 13)},
         {"chunks": (2, 2, 3, 13), "shards": (4, 2, 9, 13)},
+        {"shards": (4, 4, 9, 13)},
         {"shards": {"shape": (4, 2, 9, 13), "index_location": "start"}},
         {"chunk_key_encoding": {"name": "v2", "separator": "/"}},
         {"chunk_key_encoding": {"name": "default", "separator": "."}},
