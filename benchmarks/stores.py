@@ -1,13 +1,14 @@
 """Size and speed of the stores against COCO RLE JSON and compressed npz, on the same proposals, in one run.
 
-    python benchmarks/stores.py [PROPOSALS.zarr FLOW.zarr ...]
+    python benchmarks/stores.py [--without-npz] [PROPOSALS.zarr FLOW.zarr ...]
 
 Measures the stores that are named (`alba propose` and `alba flow` make them), or those of two videos of
 `sprites`, made on the spot. For proposals it prints in every form of the masks: bytes per frame;
 milliseconds per frame to write; milliseconds to get the masks of one frame from the file (open, parse and
 decode what is needed), and from a store that is open or a JSON that is parsed. The forms take turns at
 reading. Ratios are to the store. For flow: bytes per frame in both directions, their share of float32,
-milliseconds to write and to read a frame.
+milliseconds to write and to read a frame. Times are processor time of all threads: other work on the machine
+interrupts what takes long, and would flatter what does not. `--without-npz` leaves the slowest forms out.
 RLE masks are taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
 """
 
@@ -58,20 +59,21 @@ class Form:
 
 
 def seconds(call: Callable[..., object], *arguments: int) -> float:
-    start = time.perf_counter()
+    """Processor time of one call, in all threads."""
+    start = time.process_time()
     call(*arguments)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Time of one call: the best of `repeats`, as other work on the machine only ever adds."""
+    """Processor time of one call: the best of `repeats`, as other work on the machine only ever adds."""
     return 1e3 * min(seconds(call) for _ in range(repeats))
 
 
 def per_frame(reads: Mapping[str, Read], num_frames: int) -> dict[str, float]:
     """Mean milliseconds to read one frame, over frames spread over the video; the best of `REPEATS` for each.
 
-    They take turns, so that other work on the machine meets them all.
+    They take turns, so that what other work on the machine does to its caches meets them all.
     """
     frames = np.unique(np.linspace(0, num_frames - 1, SAMPLED).astype(int)).tolist()
     times = [[[seconds(read, t) for read in reads.values()] for _ in range(REPEATS)] for t in frames]
@@ -149,13 +151,11 @@ def measure_npz(store: ProposalStore, masks: NDArray[np.bool_], folder: Path) ->
         yield Form(f"npz of {name}", bytes_under(path) / len(store), written, read, whole=True)
 
 
-def report_masks(store: ProposalStore, folder: Path) -> None:
+def report_masks(store: ProposalStore, folder: Path, with_npz: bool) -> None:
     masks = store.read("masks")
-    forms = [
-        measure_store(store, folder),
-        *measure_rle(store, masks, folder),
-        *measure_npz(store, masks, folder),
-    ]
+    forms = [measure_store(store, folder), *measure_rle(store, masks, folder)]
+    if with_npz:
+        forms += measure_npz(store, masks, folder)
     ours = forms[0]
     from_file = per_frame({form.name: form.from_file for form in forms if not form.whole}, len(store))
     from_file |= {form.name: milliseconds(lambda f=form: f.from_file(0), 2) for form in forms if form.whole}
@@ -185,14 +185,14 @@ def report_flow(store: FlowStore, folder: Path) -> None:
     print(f"write {written:.1f} ms, read one direction {read:.2f} ms a frame")
 
 
-def report(path: Path) -> None:
+def report(path: Path, with_npz: bool) -> None:
     store = alba.store.open(path)
     height, width = store.size
     print(f"{store.schema_name} of {path.stem}: {len(store)} frames of {height} x {width}", end="")
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(store, ProposalStore):
             print(f", {store.offsets[-1] / len(store):.1f} proposals a frame")
-            report_masks(store, Path(folder))
+            report_masks(store, Path(folder), with_npz)
         elif isinstance(store, FlowStore):
             print()
             report_flow(store, Path(folder))
@@ -217,10 +217,11 @@ def make_sprites(root: Path) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("stores", nargs="*", type=Path)
+    parser.add_argument("--without-npz", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         for path in options.stores or make_sprites(Path(root)):
-            report(path)
+            report(path, not options.without_npz)
 
 
 if __name__ == "__main__":
