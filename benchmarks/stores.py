@@ -1,12 +1,14 @@
 """Size and speed of the stores against COCO RLE JSON and compressed npz, on the same proposals, in one run.
 
-    python benchmarks/stores.py [PROPOSALS.zarr FLOW.zarr ...]
+    python benchmarks/stores.py [--without-npz] [PROPOSALS.zarr FLOW.zarr ...]
 
 Measures the stores that are named (`alba propose` and `alba flow` make them), or those of two videos of
 `sprites`, made on the spot. For proposals it prints in every form of the masks: bytes per frame;
 milliseconds per frame to write; milliseconds to get the masks of one frame from the file (open, parse and
-decode what is needed), and from a store that is open or a JSON that is parsed. Ratios are to the store. For
-flow: bytes per frame in both directions, their share of float32, milliseconds to write and to read a frame.
+decode what is needed), and from a store that is open or a JSON that is parsed. The forms take turns at
+reading. Ratios are to the store. For flow: bytes per frame in both directions, their share of float32,
+milliseconds to write and to read a frame. Times are processor time of all threads: other work on the machine
+interrupts what takes long, and would flatter what does not. `--without-npz` leaves the slowest forms out.
 RLE masks are taken as pycocotools gives them, (H, W, N) in Fortran order; a store's are (N, H, W) bool.
 """
 
@@ -15,7 +17,7 @@ import gzip
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +38,11 @@ from alba.store import FlowStore, ProposalStore, Store, StoreWriter
 
 SAMPLED = 8
 """Frames whose reading is timed."""
-REPEATS = 5
+REPEATS = 10
+
+
+Read = Callable[[int], object]
+"""Gets what belongs to one frame."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +52,32 @@ class Form:
     name: str
     bytes: float
     write: float
-    from_file: float
-    opened: float | None
+    from_file: Read
+    opened: Read | None = None
+    whole: bool = False
+    """Whether the whole file is decoded, whatever the frame."""
 
 
-def milliseconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Time of one call: the best of `repeats`, as other work on the machine only ever adds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+def seconds(call: Callable[..., object], *arguments: int) -> float:
+    """Processor time of one call, in all threads."""
+    start = time.process_time()
+    call(*arguments)
+    return time.process_time() - start
 
 
-def per_frame(read: Callable[[int], object], num_frames: int) -> float:
-    """Mean time to read one frame, over frames spread over the video."""
+def milliseconds(call: Callable[[], object], repeats: int) -> float:
+    """Processor time of one call: the best of `repeats`, as other work on the machine only ever adds."""
+    return 1e3 * min(seconds(call) for _ in range(repeats))
+
+
+def per_frame(reads: Mapping[str, Read], num_frames: int) -> dict[str, float]:
+    """Mean milliseconds to read one frame, over frames spread over the video; the best of `REPEATS` for each.
+
+    They take turns, so that what other work on the machine does to its caches meets them all.
+    """
     frames = np.unique(np.linspace(0, num_frames - 1, SAMPLED).astype(int)).tolist()
-    return float(np.mean([milliseconds(lambda t=t: read(t)) for t in frames]))
+    times = [[[seconds(read, t) for read in reads.values()] for _ in range(REPEATS)] for t in frames]
+    return dict(zip(reads, 1e3 * np.array(times).min(axis=1).mean(axis=0), strict=True))
 
 
 def bytes_under(path: Path) -> int:
@@ -90,13 +104,7 @@ def measure_store(store: ProposalStore, folder: Path) -> Form:
         assert isinstance(opened, ProposalStore)
         opened.frame_masks(t)
 
-    return Form(
-        "store",
-        bytes_under(path / "masks") / len(store),
-        written,
-        per_frame(from_file, len(store)),
-        per_frame(store.frame_masks, len(store)),
-    )
+    return Form("store", bytes_under(path / "masks") / len(store), written, from_file, store.frame_masks)
 
 
 def encode_rle(store: ProposalStore, masks: NDArray[np.bool_]) -> str:
@@ -113,20 +121,18 @@ def measure_rle(store: ProposalStore, masks: NDArray[np.bool_], folder: Path) ->
     written = milliseconds(lambda: plain.write_text(encode_rle(store, masks)), 1) / len(store)
     zipping = milliseconds(lambda: zipped.write_bytes(gzip.compress(plain.read_bytes())), 1) / len(store)
     parsed = json.loads(plain.read_text())
-    num_frames = len(store)
     yield Form(
         "RLE JSON",
-        bytes_under(plain) / num_frames,
+        bytes_under(plain) / len(store),
         written,
-        per_frame(lambda t: coco.decode(json.loads(plain.read_bytes())[t]), num_frames),
-        per_frame(lambda t: coco.decode(parsed[t]), num_frames),
+        lambda t: coco.decode(json.loads(plain.read_bytes())[t]),
+        lambda t: coco.decode(parsed[t]),
     )
     yield Form(
         "RLE JSON, gzip",
-        bytes_under(zipped) / num_frames,
+        bytes_under(zipped) / len(store),
         written + zipping,
-        per_frame(lambda t: coco.decode(json.loads(gzip.decompress(zipped.read_bytes()))[t]), num_frames),
-        None,
+        lambda t: coco.decode(json.loads(gzip.decompress(zipped.read_bytes()))[t]),
     )
 
 
@@ -142,26 +148,29 @@ def measure_npz(store: ProposalStore, masks: NDArray[np.bool_], folder: Path) ->
     for name, values, read in (("bits", bits, read_bits), ("bool", masks, read_bool)):
         path = folder / f"{name}.npz"
         written = milliseconds(lambda p=path, v=values: np.savez_compressed(p, masks=v), 1) / len(store)
-        from_file = milliseconds(lambda r=read: r(0), 2)  # the whole array is read, whatever the frame
-        yield Form(f"npz of {name}", bytes_under(path) / len(store), written, from_file, None)
+        yield Form(f"npz of {name}", bytes_under(path) / len(store), written, read, whole=True)
 
 
-def report_masks(store: ProposalStore, folder: Path) -> None:
+def report_masks(store: ProposalStore, folder: Path, with_npz: bool) -> None:
     masks = store.read("masks")
-    forms = [
-        measure_store(store, folder),
-        *measure_rle(store, masks, folder),
-        *measure_npz(store, masks, folder),
-    ]
+    forms = [measure_store(store, folder), *measure_rle(store, masks, folder)]
+    if with_npz:
+        forms += measure_npz(store, masks, folder)
     ours = forms[0]
+    from_file = per_frame({form.name: form.from_file for form in forms if not form.whole}, len(store))
+    from_file |= {form.name: milliseconds(lambda f=form: f.from_file(0), 2) for form in forms if form.whole}
+    opened = per_frame({form.name: form.opened for form in forms if form.opened}, len(store))
     print(f"  {'masks':16s}{'bytes/frame':>12s}{'ratio':>7s}{'write ms':>10s}", end="")
     print(f"{'from file ms':>14s}{'ratio':>7s}{'opened ms':>11s}{'ratio':>7s}")
     for form in forms:
         print(f"  {form.name:16s}{form.bytes:12.0f}{form.bytes / ours.bytes:7.2f}{form.write:10.1f}", end="")
-        print(f"{form.from_file:14.2f}{form.from_file / ours.from_file:7.1f}", end="")
-        print("" if form.opened is None else f"{form.opened:11.2f}{form.opened / ours.opened:7.1f}")
+        for times, width in ((from_file, 14), (opened, 11)):
+            if form.name in times:
+                ratio = times[form.name] / times[ours.name]
+                print(f"{times[form.name]:{width}.2f}{ratio:7.1f}", end="")
+        print()
     whole = bytes_under(folder / "again.zarr") / len(store)
-    one = milliseconds(lambda: store.proposal(store.offsets[-1] // 2, ["masks"]))
+    one = milliseconds(lambda: store.proposal(store.offsets[-1] // 2, ["masks"]), REPEATS)
     print(f"  the whole store: {whole:.0f} bytes a frame; the mask of one proposal: {one:.2f} ms")
 
 
@@ -172,17 +181,18 @@ def report_flow(store: FlowStore, folder: Path) -> None:
     size = bytes_under(path) / len(store)
     float32 = 2 * 2 * 4 * store.size[0] * store.size[1]
     print(f"  both directions: {size:.0f} bytes a frame, {size / float32:.3f} of float32; ", end="")
-    print(f"write {written:.1f} ms, read one direction {per_frame(store.forward, len(store)):.2f} ms a frame")
+    read = per_frame({"forward": store.forward}, len(store))["forward"]
+    print(f"write {written:.1f} ms, read one direction {read:.2f} ms a frame")
 
 
-def report(path: Path) -> None:
+def report(path: Path, with_npz: bool) -> None:
     store = alba.store.open(path)
     height, width = store.size
     print(f"{store.schema_name} of {path.stem}: {len(store)} frames of {height} x {width}", end="")
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(store, ProposalStore):
             print(f", {store.offsets[-1] / len(store):.1f} proposals a frame")
-            report_masks(store, Path(folder))
+            report_masks(store, Path(folder), with_npz)
         elif isinstance(store, FlowStore):
             print()
             report_flow(store, Path(folder))
@@ -207,10 +217,11 @@ def make_sprites(root: Path) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("stores", nargs="*", type=Path)
+    parser.add_argument("--without-npz", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         for path in options.stores or make_sprites(Path(root)):
-            report(path)
+            report(path, not options.without_npz)
 
 
 if __name__ == "__main__":

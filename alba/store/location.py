@@ -41,6 +41,11 @@ class Location:
     def __str__(self) -> str:
         return self.address
 
+    @property
+    def folder(self) -> Path | None:
+        """The store's folder, where that is one of this machine."""
+        return None if self.is_url else Path(self.address)
+
     def open_group(self) -> zarr.Group:
         """The store's Zarr group, for reading.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from alba.errors import StoreError
 from alba.masks import unpack_masks
+from alba.store.local_array import LocalArray, open_local
 from alba.store.location import MAKE_AGAIN, Location, first_line
 from alba.store.publish import content_digest
 from alba.store.schema import SCHEMAS, ArraySpec, StoreSchema
@@ -43,10 +44,12 @@ class Store:
 
     def __init__(self, location: Location, group: zarr.Group, digest: str) -> None:
         self.address = location.address
+        self.folder = location.folder
         self.group = group
         self.digest = digest
         self.attributes: dict[str, Any] = dict(group.attrs)
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._local_arrays: dict[str, LocalArray | None] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
@@ -62,8 +65,7 @@ class Store:
             They have, but this one is damaged.
         """
         if name not in self._arrays:
-            if name not in self.schema.arrays:
-                raise KeyError(f"a {self.schema_name} store has no {name!r}, but {[*self.schema.arrays]}")
+            self._spec(name)
             try:
                 array = self.group[name]
             except (KeyError, ValueError, OSError) as error:
@@ -108,9 +110,8 @@ class Store:
         StoreError
             The array is damaged.
         """
-        array = self[name]
         try:
-            stored = np.asarray(array.oindex[rows])
+            stored = self._stored(name, rows)
         except IndexError:
             raise
         except (RuntimeError, ValueError, OSError) as error:  # what the codecs say to damaged bytes
@@ -198,6 +199,28 @@ class Store:
             if name not in along:
                 raise KeyError(f"{name!r} of a {self.schema_name} store has no value per {axis}, but {along}")
         return chosen
+
+    def _spec(self, name: str) -> ArraySpec:
+        if name not in self.schema.arrays:
+            raise KeyError(f"a {self.schema_name} store has no {name!r}, but {[*self.schema.arrays]}")
+        return self.schema.arrays[name]
+
+    def _stored(self, name: str, rows: Rows) -> NDArray[Any]:
+        """Rows as they are stored: by Zarr, unless they are neighbours in an array that needs no Zarr."""
+        array = self._local_array(name)
+        if array is not None and isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(array.shape[0])
+            return array.read(start, max(start, stop))
+        if array is not None and isinstance(rows, int | np.integer):
+            row = int(np.arange(array.shape[0])[rows])
+            return np.asarray(array.read(row, row + 1)[0])
+        return np.asarray(self[name].oindex[rows])
+
+    def _local_array(self, name: str) -> LocalArray | None:
+        if name not in self._local_arrays:
+            spec = self._spec(name)
+            self._local_arrays[name] = open_local(self.folder / name, spec.dtype) if self.folder else None
+        return self._local_arrays[name]
 
     def _decode(self, spec: ArraySpec, stored: NDArray[Any]) -> NDArray[Any]:
         if spec.axes[-1] == "packed_column":

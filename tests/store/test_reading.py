@@ -15,12 +15,12 @@ from zarr.storage import FsspecStore, LocalStore
 
 import alba.store
 from alba.errors import StoreError
-from alba.store import SCHEMAS, StoreWriter
+from alba.store import SCHEMAS, StoreWriter, local_array
 
 KINDS = tuple(SCHEMAS)
 
 
-@pytest.fixture(params=["path", "text", "URL"])
+@pytest.fixture(params=["path", "text", "URL", "URL of a path"])
 def address(request, written, tmp_path):
     """Where the stores are, in every way to say it; copied into memory for the URL."""
 
@@ -30,6 +30,8 @@ def address(request, written, tmp_path):
             files = fsspec.filesystem("memory")
             files.put(str(path.parent), f"/bucket/{kind}", recursive=True)
             return f"memory://bucket/{kind}/bear.zarr"
+        if request.param == "URL of a path":
+            return path.as_uri()
         return path if request.param == "path" else str(path)
 
     return at
@@ -127,15 +129,21 @@ def test_unknown_arrays_are_key_errors_that_name_the_known(written):
 def reads(monkeypatch):
     """Bytes of every read of a chunk or of a shard's index, by array."""
     seen = []
-    get = LocalStore.get_sync
+    bytes_at, get = local_array._bytes_at, LocalStore.get_sync
 
-    def counted(self, key, **how):
+    def counted_here(file, *part):
+        value = bytes_at(file, *part)
+        seen.append((Path(file.name.split("/c/")[0]).name, len(value)))
+        return value
+
+    def counted_by_zarr(self, key, **how):
         value = get(self, key, **how)
         if "/c/" in key:
             seen.append((key.split("/")[0], len(value)))
         return value
 
-    monkeypatch.setattr(LocalStore, "get_sync", counted)
+    monkeypatch.setattr(local_array, "_bytes_at", counted_here)
+    monkeypatch.setattr(LocalStore, "get_sync", counted_by_zarr)
     return seen
 
 

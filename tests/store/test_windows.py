@@ -50,6 +50,7 @@ def test_every_whole_window_of_every_store_comes_once(flows):
 
 def test_windows_collate_in_worker_processes(flows):
     windows = WindowDataset(flows, length=2, step=2, names=["forward"])
+    windows[0]  # what this process has read must not hold up its children
     loader = DataLoader(windows, batch_size=2, num_workers=1, multiprocessing_context="fork")
     batches = list(loader)
     assert [batch["forward"].shape for batch in batches] == [(2, 2, 2, 4, 6)] * 3
