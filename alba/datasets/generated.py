@@ -3,11 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from alba.errors import DatasetError
 from alba.masks import write_label_map
 from alba.progress import progress
 from alba.store import make_ready, publish_folder
+from alba.workers import worker_processes
 
 JPEG_QUALITY = 95
 
@@ -107,15 +106,11 @@ def write_from_source(
 def _map(write: Callable[[int], Any], num: int, jobs: int, description: str) -> list[Any]:
     if jobs == 1:
         return [write(index) for index in progress(range(num), description, unit="video")]
-    # Fresh processes: a fork would inherit the threads of whatever library the caller has loaded.
-    with ProcessPoolExecutor(min(jobs, num), get_context("spawn")) as pool:
+    with worker_processes(min(jobs, num)) as pool:
         try:
             return list(progress(pool.map(write, range(num)), description, num, unit="video"))
         except BrokenProcessPool:
             raise DatasetError("a process was killed", "give it more memory, or fewer jobs") from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def read_origins(root: Path) -> dict[str, int]:
