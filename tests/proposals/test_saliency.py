@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from alba.config import CompositesSettings, SpritesSettings
 from alba.proposals.regions import saliency
 from alba.proposals.regions.backend import RegionsBackend
 from alba.proposals.regions.ranking import agreement
@@ -62,6 +63,18 @@ def test_a_training_video_gets_the_network_that_has_not_seen_it():
     for fold, names in zip(folds, held_out, strict=True):
         assert all(saliency_weights(name) is fold for name in names)
     assert saliency_weights("my-holiday") is read_weights(saliency._FOLDER / "all.npz")
+
+
+def test_all_that_a_composite_shows_is_unknown_to_the_network_of_its_backdrop():
+    """Objects are pasted within a group of the source's list, and a group is in what a network has not seen."""
+    folds = [set(read_weights(path)["held_out"].tolist()) for path in saliency._FOLDS]
+    groups = CompositesSettings(kind="composites", source="any").groups
+    sprites = SpritesSettings().video_names("train")
+    davis = sorted(set.union(*folds) - set(sprites))  # as in the official list
+    for names in (sprites, davis):
+        for start in range(groups):
+            group = set(names[start::groups])
+            assert sum(group <= fold for fold in folds) == 1
 
 
 def test_the_backend_asks_by_the_name_of_the_video():
