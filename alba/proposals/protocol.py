@@ -60,8 +60,8 @@ class ProposalBackend(Protocol):
         Parameters
         ----------
         name : str
-            Of the video or, where it was made from others, of the one that fills its frames (`Video.backdrop`):
-            a backend that has learned from videos uses what has not learned from this one.
+            Of the video or, where it was made from others, of that which fills its frames
+            (`Video.backdrop`): a backend that has learned from videos uses what has not seen this one.
         """
         ...
 

@@ -66,7 +66,7 @@ def test_a_training_video_gets_the_network_that_has_not_seen_it():
 
 
 def test_all_that_a_composite_shows_is_unknown_to_the_network_of_its_backdrop():
-    """Objects are pasted within a group of the source's list, and a group is in what a network has not seen."""
+    """Objects are pasted within a group of the source's list, and some network knows none of a group."""
     folds = [set(read_weights(path)["held_out"].tolist()) for path in saliency._FOLDS]
     groups = CompositesSettings(kind="composites", source="any").groups
     sprites = SpritesSettings().video_names("train")
