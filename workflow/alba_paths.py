@@ -216,11 +216,13 @@ class Paths:
         }
 
     def gpu(self, stage: str) -> Callable[[Any], int]:
-        """GPUs that a stage may use: backends of flow and proposals with a `device` can run on one."""
+        """GPUs that a stage may use: one unless its settings, or those of its backend, keep it on the CPU."""
 
         def num(wildcards: Any) -> int:
-            options = getattr(self.stages(wildcards.dataset), stage).options
-            return int(options.get("device", "cpu") != "cpu")
+            settings = getattr(self.stages(wildcards.dataset), stage)
+            options = getattr(settings, "options", None)
+            device = settings.device if options is None else options.get("device", "cpu")
+            return int(device != "cpu")
 
         return num
 

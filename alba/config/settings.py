@@ -328,7 +328,14 @@ class RefinementSettings(TrainingSettings):
         0.1, description="share of the samples that are tracks of no object, where there are any"
     )
     mixed_precision: bool = Field(True, description="convolutions in bfloat16")
-    seed: int = Field(0, description="of weights, samples, flips, dropout and jitter")
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.2,
+        description="share of the training videos that this stage does not learn from (with the share and "
+        "seed of assignment the same ones): the epoch that does best on them is published; 0: the last one",
+    )
+    seed: int = Field(
+        0, description="of weights, samples, flips, dropout, jitter and the videos to validate on"
+    )
 
 
 class SegmentSettings(Settings):

@@ -3,13 +3,11 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +17,13 @@ from alba.errors import DatasetError
 from alba.masks import write_label_map
 from alba.progress import progress
 from alba.store import make_ready, publish_folder
+from alba.workers import worker_processes
 
 JPEG_QUALITY = 95
 
 _ORIGINS = "origins.json"
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class GeneratedFolder:
         (lists / f"{split}.txt").write_text("".join(f"{video}\n" for video in videos))
 
     def add_origins(self, origins: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write what each video was made from: plain values, `origin` among them, see `read_origins`."""
+        """Write what each video was made from: plain values, for `read_origins` and `read_made_from`."""
         (self.root / _ORIGINS).write_text(json.dumps(origins, indent=1) + "\n")
 
     def digest(self) -> str:
@@ -107,15 +108,11 @@ def write_from_source(
 def _map(write: Callable[[int], Any], num: int, jobs: int, description: str) -> list[Any]:
     if jobs == 1:
         return [write(index) for index in progress(range(num), description, unit="video")]
-    # Fresh processes: a fork would inherit the threads of whatever library the caller has loaded.
-    with ProcessPoolExecutor(min(jobs, num), get_context("spawn")) as pool:
+    with worker_processes(min(jobs, num)) as pool:
         try:
             return list(progress(pool.map(write, range(num)), description, num, unit="video"))
         except BrokenProcessPool:
             raise DatasetError("a process was killed", "give it more memory, or fewer jobs") from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def read_origins(root: Path) -> dict[str, int]:
@@ -132,10 +129,35 @@ def read_origins(root: Path) -> dict[str, int]:
     DatasetError
         The file is damaged.
     """
+    return _read_origins(root, lambda entry: int(entry["origin"]))
+
+
+def read_made_from(root: Path) -> dict[str, tuple[str, ...]]:
+    """Names of the source's videos that each video shows, first that which fills its frames.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Empty for a data set that was made from no other.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged.
+    """
+
+    def names(entry: Mapping[str, Any]) -> tuple[str, ...]:
+        pasted = [layer["video"] for layer in entry.get("back_to_front", ()) if layer != "own objects"]
+        return tuple(dict.fromkeys([str(entry["video"]), *pasted]))
+
+    return _read_origins(root, names)
+
+
+def _read_origins(root: Path, read: Callable[[Mapping[str, Any]], Value]) -> dict[str, Value]:
     path = root / _ORIGINS
     if not path.is_file():
         return {}
     try:
-        return {video: int(entry["origin"]) for video, entry in json.loads(path.read_text()).items()}
+        return {video: read(entry) for video, entry in json.loads(path.read_text()).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path} cannot be parsed ({error})", "make the data set again") from None

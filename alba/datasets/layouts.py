@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from alba.config import DatasetSettings
 from alba.datasets import fbms, youtube_vos
 from alba.datasets.folders import FRAME_SUFFIXES, find_frames, require_frames
+from alba.datasets.generated import read_made_from
 from alba.datasets.video import Video
 from alba.errors import DatasetError
 
@@ -95,7 +96,7 @@ def open_video(
     annotations = None if annotated is None else _annotations(annotated, frames)
     if dataset.layout == "davis16":
         return Video(name, frames, annotations, to_label_map=_foreground)
-    return Video(name, frames, annotations)
+    return Video(name, frames, annotations, made_from=read_made_from(root).get(name, ()))
 
 
 def _foreground(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:

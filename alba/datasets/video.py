@@ -32,15 +32,26 @@ class Video:
         Label maps in the same order; None where the video is not annotated.
     to_label_map : callable
         Turns a stored annotation into a label map (the binary layouts map 255 to object 1).
+    made_from : tuple of str
+        Names of the videos that it shows, that which fills its frames first; empty if it was made from none.
     """
 
     name: str
     frame_paths: tuple[Path, ...]
     annotation_paths: tuple[Path, ...] | None = None
     to_label_map: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = field(default=_identity)
+    made_from: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame_paths)
+
+    @property
+    def backdrop(self) -> str:
+        """Name of the video that fills its frames: its own, or that of the one which it was made from.
+
+        A network that has learned from that one knows this one too.
+        """
+        return self.made_from[0] if self.made_from else self.name
 
     @cached_property
     def size(self) -> tuple[int, int]:

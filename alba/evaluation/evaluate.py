@@ -1,9 +1,8 @@
 """Scores the PNGs of any method against the ground truth of a data set."""
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from alba.evaluation.request import Predictions, Request
 from alba.evaluation.tables import Results, write_results
 from alba.metrics import PROTOCOLS, SEEN_CATEGORIES
 from alba.progress import progress
+from alba.workers import worker_processes
 
 _BENCHMARKS: dict[str, ModuleType] = {
     **dict.fromkeys(PROTOCOLS, davis),
@@ -129,8 +129,7 @@ def _request(
 def _score_all(tasks: Sequence[Task], jobs: int) -> list[Any]:
     if jobs == 1 or len(tasks) == 1:
         return [task.score() for task in progress(tasks, "evaluate", unit="video")]
-    # Fresh processes: a fork would inherit the threads of whatever library the caller has loaded.
-    with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn")) as pool:
+    with worker_processes(min(jobs, len(tasks))) as pool:
         try:
             # Longest first, so that no process is left alone with a long video at the end.
             order = sorted(range(len(tasks)), key=lambda i: -len(tasks[i].predictions.needed))
@@ -142,6 +141,3 @@ def _score_all(tasks: Sequence[Task], jobs: int) -> list[Any]:
             raise EvaluationError(
                 "a process of the evaluation was killed", "give it more memory, or fewer jobs"
             ) from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

@@ -55,7 +55,14 @@ class ProposalBackend(Protocol):
         ...
 
     def begin_video(self, name: str) -> None:
-        """Frames of another video follow, in order: forget what was seen."""
+        """Frames of another video follow, in order: forget what was seen.
+
+        Parameters
+        ----------
+        name : str
+            Of the video or, where it was made from others, of that which fills its frames
+            (`Video.backdrop`): a backend that has learned from videos uses what has not seen this one.
+        """
         ...
 
     def propose(

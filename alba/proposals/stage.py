@@ -65,7 +65,7 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     """
     flow_store = _open_flow(flow, video, settings.backend) if settings.uses_flow else None
     backend = load_backend(settings)
-    backend.begin_video(video.name)
+    backend.begin_video(video.backdrop)
     batch_size = backend.batch_size if isinstance(backend, BatchProposalBackend) else 1
     frames = read_ahead(video, 2 * batch_size)
     inputs = ((frame, *_flow_fields(flow_store, t)) for t, frame in enumerate(frames))

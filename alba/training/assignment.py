@@ -33,7 +33,7 @@ from alba.training.compatibility import check_features
 from alba.training.corpus import Corpus, store_of
 from alba.training.episodes import VIDEOS_SIDE_BY_SIDE, Example, greedy_reward, score_by_truth
 from alba.training.hardware import Hardware, use_hardware
-from alba.training.holdout import choose_validation
+from alba.training.holdout import leave_out
 from alba.training.left_out import report_left_out
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
 from alba.training.run import Run, progress_folder
@@ -63,7 +63,7 @@ def train_assignment(
         torch.manual_seed(settings.seed)
         assignment = replace(
             build_assignment(settings, grouping, selection.num_features),
-            validation=tuple(_choose_validation(corpus, settings)),
+            validation=tuple(leave_out(corpus, settings.validation_share, settings.seed)),
             selection=selection.settings,
         )
         videos = load_training_videos(corpus, selection, selection_folder, assignment)
@@ -98,14 +98,6 @@ def train_assignment(
         _fit(assignment, lessons, judged, examples, run)
         run.publish(output)
         report_left_out(videos, assignment.grouping.num_slots)
-
-
-def _choose_validation(corpus: Corpus, settings: AssignmentSettings) -> list[str]:
-    """Videos to leave out, with all that was made from them."""
-    origin_of = {video.name: origin for video, origin in zip(corpus.videos, corpus.origins, strict=True)}
-    chosen = choose_validation([*origin_of], settings.validation_share, settings.seed)
-    origins = {origin_of[name] for name in chosen}
-    return [name for name, origin in origin_of.items() if origin in origins]
 
 
 def split_videos(

@@ -79,6 +79,8 @@ class Refinement:
 
     network: RefinementNetwork
     settings: RefinementSettings
+    validation: tuple[str, ...] = ()
+    """Names of the training videos that it has not learned from."""
 
 
 def build_selection(settings: SelectionSettings, num_features: int) -> Selection:
@@ -243,7 +245,7 @@ def load_refinement(folder: Path) -> Refinement:
         raise CheckpointError(f"{folder} was trained on other cues", "train the refinement network again")
     refinement = build_refinement(parse_settings(RefinementSettings, description["settings"], str(folder)))
     _load_weights(folder, refinement.network)
-    return refinement
+    return replace(refinement, validation=tuple(description.get("validation", ())))
 
 
 def describe_refinement(refinement: Refinement, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,6 +254,7 @@ def describe_refinement(refinement: Refinement, provenance: Mapping[str, Any]) -
         "kind": "refinement",
         "settings": network_settings(refinement.settings),
         "channels": list(CHANNELS),
+        "validation": list(refinement.validation),
         "provenance": {"revision": REVISIONS["refinement"], **provenance},
     }
 

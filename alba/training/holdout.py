@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from alba.training.corpus import Corpus
+
 
 def choose_validation(names: Sequence[str], share: float, seed: int) -> list[str]:
     """Names of the videos to validate on; they depend on the set of names, not on its order.
@@ -20,3 +22,10 @@ def choose_validation(names: Sequence[str], share: float, seed: int) -> list[str
     order = np.random.default_rng(seed).permutation(len(names))
     alphabetical = sorted(names)
     return sorted(alphabetical[j] for j in order[:num])
+
+
+def leave_out(corpus: Corpus, share: float, seed: int) -> list[str]:
+    """Names of the videos of a corpus to validate on: those that are chosen, and all of the same origin."""
+    origin_of = {video.name: origin for video, origin in zip(corpus.videos, corpus.origins, strict=True)}
+    origins = {origin_of[name] for name in choose_validation([*origin_of], share, seed)}
+    return [name for name, origin in origin_of.items() if origin in origins]

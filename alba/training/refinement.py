@@ -1,93 +1,37 @@
-"""Training of the refinement network on the tracks that the reinforced network makes."""
+"""Training of the refinement network on the tracks that the reinforced network makes, and its use."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from alba.config import RefinementSettings
-from alba.datasets import Video
-from alba.device import select_device
 from alba.errors import TrainingError
-from alba.grouping import roll_out
-from alba.masks import VOID, keep_main_track, paint, track_weights
+from alba.masks import VOID
 from alba.progress import progress
-from alba.proposals.regions.frame import shrink
-from alba.refinement import (
-    ObjectCues,
-    Scene,
-    jitter_colours,
-    join_cues,
-    mirror_cues,
-    shared_cues,
-)
-from alba.store import LabelStore, ProposalStore
-from alba.training.assignment import selection_outputs
-from alba.training.checkpoint import (
-    Refinement,
-    build_refinement,
-    describe_refinement,
-    load_assignment,
-    load_held_out,
-    load_selection,
-    save_checkpoint,
-)
-from alba.training.corpus import Corpus, store_of
-from alba.training.loading import load_grouping_video, open_as
-from alba.training.scenes import read_views
+from alba.refinement import join_cues, mirror_cues
+from alba.training.batch_norm import join_batch_norms
+from alba.training.checkpoint import Refinement, build_refinement, describe_refinement
+from alba.training.corpus import Corpus
+from alba.training.hardware import Hardware, use_hardware
+from alba.training.holdout import leave_out
+from alba.training.run import Run, progress_folder
+from alba.training.supervised import Tally, descend, mean
+from alba.training.track_batches import draw_batches, read_batches
+from alba.training.track_lessons import FULL, Preparation, VideoLesson
 
-MIN_IOU = 0.1
-"""A track that overlaps its object less, over the whole video, is a track of no object."""
-
-_FULL = 254
-"""Of targets: a pixel that lies wholly in the object; 255 is void."""
+JUDGED_PER_VIDEO = 32
+"""Frames of each video that is left out, on which the epochs are compared."""
 
 _SMOOTHING = 20.0
 """Pixels added to intersection and union, so that small objects do not rule the loss."""
-
-
-@dataclass(frozen=True)
-class TrackLesson:
-    """One track of a training video.
-
-    Parameters
-    ----------
-    own : (n, len(OWN), h, w) float16
-        Its channels in the frames learned from.
-    target : (n, h, w) uint8
-        0 outside its object to 254 inside, 255 void.
-    matched : bool
-        Whether it is the track of an object.
-    """
-
-    own: NDArray[np.float16]
-    target: NDArray[np.uint8]
-    matched: bool
-
-
-@dataclass(frozen=True)
-class VideoLesson:
-    """One training video.
-
-    Parameters
-    ----------
-    shared : (n, len(SHARED), h, w) float16
-        Channels that its tracks have in common.
-    tracks : list of TrackLesson
-    """
-
-    shared: NDArray[np.float16]
-    tracks: list[TrackLesson]
 
 
 def train_refinement(
@@ -99,7 +43,7 @@ def train_refinement(
     output: Path,
     jobs: int = 1,
 ) -> None:
-    """Train the refinement network and publish the checkpoint.
+    """Train the refinement network and publish the best epoch's checkpoint.
 
     Parameters
     ----------
@@ -117,272 +61,141 @@ def train_refinement(
     Raises
     ------
     TrainingError
-        No training video has a track.
+        No training video has a track, loss or gradient is not finite, there are more processes than frames
+        in a batch, or one of them was killed.
     """
+    left_out = leave_out(corpus, settings.validation_share, settings.seed)
+    torch.manual_seed(settings.seed)
+    refinement = replace(build_refinement(settings), validation=tuple(left_out))
     num_frames = max(1, settings.most_frames // len(corpus.videos))
-    with TemporaryDirectory(prefix="alba-refinement-") as folder:
-        prepare = _Preparation(
-            corpus, selection_folder, assignment_folder, settings.pixels, tracks, num_frames, Path(folder)
+    folder = progress_folder(output)
+    preparation = Preparation(
+        corpus, selection_folder, assignment_folder, settings.pixels, tracks, num_frames, folder
+    )
+    with use_hardware(settings) as hardware:
+        if settings.batch_size < hardware.size:
+            raise TrainingError(
+                f"{hardware.size} processes for {settings.batch_size} frames per update",
+                "raise refinement.batch_size, or start fewer processes",
+            )
+        lessons = _prepare(preparation, jobs, hardware)
+        network = refinement.network
+        join_batch_norms(network, hardware)
+        network.to(hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = Run(
+            folder,
+            {
+                **preparation.identity,
+                "settings": settings.model_dump(mode="json", exclude={"device", "apply"}),
+            },
+            describe_refinement(refinement, {"labels": corpus.digest(), "tracks": tracks}),
+            network,
+            torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-2),
+            [np.random.default_rng(settings.seed)],
+            hardware,
         )
-        lessons = [lesson for lesson in prepare.all(jobs) if lesson.tracks]
-        if not lessons:
-            raise TrainingError("no training video has a track", "lower selection.threshold")
-        refinement, log = fit(lessons, settings)
-    provenance = {"labels": corpus.digest(), "tracks": tracks}
-    save_checkpoint(output, refinement.network, describe_refinement(refinement, provenance), log)
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """Turns training videos into lessons, whose arrays lie in a folder: they may not fit into memory."""
-
-    corpus: Corpus
-    selection: Path
-    assignment: Path
-    pixels: int
-    tracks: str
-    num_frames: int
-    folder: Path
-
-    def all(self, jobs: int) -> list[VideoLesson]:
-        """Lessons of all videos, in their order."""
-        indices = range(len(self.corpus.videos))
-        if jobs == 1 or len(indices) == 1:
-            return [_open(self.one(v)) for v in progress(indices, "prepare", unit="video")]
-        found = {}
-        with ProcessPoolExecutor(min(jobs, len(indices)), get_context("spawn"), _one_thread) as pool:
-            futures = {pool.submit(self.one, v): v for v in indices}
-            for future in progress(as_completed(futures), "prepare", len(futures), "video"):
-                found[futures[future]] = future.result()
-        return [_open(found[v]) for v in indices]
-
-    def one(self, index: int) -> "_Prepared":
-        """Prepare one video; its arrays are written below the folder."""
-        video = self.corpus.videos[index]
-        scene = self._scene(video)
-        frames = np.unique(
-            np.linspace(0, len(video) - 1, min(len(video), self.num_frames)).round().astype(int)
+        learn(
+            [lesson for name, lesson in lessons.items() if name not in left_out],
+            [lesson for name, lesson in lessons.items() if name in left_out],
+            refinement,
+            run,
         )
-        truth = open_as(LabelStore, store_of(self.corpus.labels, video), video)["ground_truth"][:][frames]
-        target = self.folder / f"{index}-shared.npy"
-        np.save(target, shared_cues(scene)[frames])
-        prepared = _Prepared(target, [])
-        cues = ObjectCues(scene)
-        ids = [1] if self.tracks == "main" else scene.track_ids
-        for k, (objects, matched) in zip(ids, self._targets(scene, truth, frames, ids), strict=True):
-            paths = self.folder / f"{index}-{k}-own.npy", self.folder / f"{index}-{k}-target.npy"
-            np.save(paths[0], cues.of(k)[frames])
-            np.save(paths[1], objects)
-            prepared.tracks.append((*paths, matched))
-        return prepared
-
-    def _scene(self, video: Video) -> Scene:
-        """The video with its proposals grouped by the networks."""
-        selection, assignment = load_selection(self.selection), load_assignment(self.assignment)
-        proposals, flow = store_of(self.corpus.proposals, video), store_of(self.corpus.flow, video)
-        held_out = load_held_out(self.selection)
-        outputs = selection_outputs(self.corpus, video, selection, self.selection, held_out)
-        grouped, order = load_grouping_video(
-            video,
-            proposals,
-            flow,
-            outputs,
-            selection.settings.threshold,
-            assignment.grouping,
-            picture_size=assignment.picture_size,
-        )
-        episodes = roll_out([grouped], assignment.observer, assignment.network, assignment.grouping.num_slots)
-        chosen = episodes.frame_choices(0)
-        slots = np.zeros(len(outputs), np.uint8)
-        for rows, taken in zip(order, chosen, strict=True):
-            slots[rows] = taken
-        store = open_as(ProposalStore, proposals, video)
-        weights = track_weights(store["boxes"][:], outputs, slots)
-
-        def painter(t: int, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-            label_map = paint(masks[order[t] - store.offsets[t]], chosen[t])
-            return keep_main_track(label_map[None], weights)[0] if self.tracks == "main" else label_map
-
-        shown = (slots > 0).astype(np.uint8) if self.tracks == "main" else slots
-        views = read_views(video, proposals, flow, outputs, shown, painter, self.pixels)
-        return Scene.of([view for _, _, view in views])
-
-    def _targets(
-        self, scene: Scene, truth: NDArray[np.uint8], frames: NDArray[np.intp], ids: Sequence[int]
-    ) -> Iterator[tuple[NDArray[np.uint8], bool]]:
-        """Target of each track, and whether it is that of an object."""
-        void = np.stack([shrink((here == VOID).astype(np.float32), scene.size) for here in truth]) > 0.5
-        if self.tracks == "main":
-            yield _target(_shares((truth > 0) & (truth != VOID), scene.size), void), True
-            return
-        objects = [_shares(truth == k, scene.size) for k in np.unique(truth).tolist() if k not in (0, VOID)]
-        pairs = match_tracks(scene, objects, frames, ids)
-        for row, _ in enumerate(ids):
-            if row in pairs:
-                yield _target(objects[pairs[row]], void), True
-            else:
-                yield _target(np.zeros(void.shape, np.float32), void), False
+        run.publish(output)
 
 
-def _one_thread() -> None:
-    """Processes share the cores already."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+def _prepare(preparation: Preparation, jobs: int, hardware: Hardware) -> dict[str, VideoLesson]:
+    """Lessons of the videos that have a track, by their names; each process prepares its share of them."""
+    videos = preparation.corpus.videos
+    if hardware.writes:
+        preparation.remove_others()
+    preparation.prepare(hardware.share(range(len(videos))), jobs)
+    hardware.wait()
+    opened = {video.name: preparation.open(v) for v, video in enumerate(videos)}
+    return {name: lesson for name, lesson in opened.items() if lesson.tracks}
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Files of a lesson: the shared channels; of each track its channels, target, and whether it matched."""
-
-    shared: Path
-    tracks: list[tuple[Path, Path, bool]]
-
-
-def _open(prepared: _Prepared) -> VideoLesson:
-    tracks = [
-        TrackLesson(np.load(own, mmap_mode="r"), np.load(target, mmap_mode="r"), matched)
-        for own, target, matched in prepared.tracks
-    ]
-    return VideoLesson(np.load(prepared.shared, mmap_mode="r"), tracks)
-
-
-def _shares(masks: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Share of each pixel of a smaller size that lies in a mask: (n, h, w) float32."""
-    return np.stack([shrink(mask.astype(np.float32), size) for mask in masks])
-
-
-def _target(shares: NDArray[np.float32], void: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    target = np.rint(shares * _FULL).astype(np.uint8)
-    target[void] = VOID
-    return target
-
-
-def match_tracks(
-    scene: Scene, objects: Sequence[NDArray[np.float32]], frames: NDArray[np.intp], ids: Sequence[int]
-) -> dict[int, int]:
-    """Which object each track is of: the matching of largest IoU over the video, as in the evaluation.
-
-    Parameters
-    ----------
-    scene : Scene
-    objects : sequence of (n, h, w) float32 in [0, 1]
-        Annotated objects in the frames learned from.
-    frames : (n,) intp
-    ids : sequence of int
-        Tracks of the scene.
-
-    Returns
-    -------
-    dict of int to int
-        Position among the tracks to position among the objects; without pairs below `MIN_IOU`.
-    """
-    iou = np.zeros((len(ids), len(objects)))
-    for row, k in enumerate(ids):
-        empty = np.zeros(scene.size, np.float32)
-        track = np.stack([scene.tracks[t][k][0] if k in scene.tracks[t] else empty for t in frames])
-        track = track.astype(np.float32)
-        for column, shares in enumerate(objects):
-            common = float((track * shares).sum())
-            iou[row, column] = common / max(float(track.sum() + shares.sum()) - common, 1e-6)
-    rows, columns = linear_sum_assignment(iou, maximize=True)
-    return {
-        int(row): int(column) for row, column in zip(rows, columns, strict=True) if iou[row, column] > MIN_IOU
-    }
-
-
-def fit(
-    lessons: Sequence[VideoLesson], settings: RefinementSettings
-) -> tuple[Refinement, list[dict[str, float]]]:
-    """A network trained on some videos, and a row per epoch.
+def learn(
+    lessons: Sequence[VideoLesson], left_out: Sequence[VideoLesson], refinement: Refinement, run: Run
+) -> None:
+    """Train a network, and judge every epoch by its masks of the videos that are left out.
 
     Every video has the same share of the samples, however long it is.
+
+    Raises
+    ------
+    TrainingError
+        There is nothing to learn from, or loss or gradient is not finite.
     """
-    torch.manual_seed(settings.seed)
-    device = select_device(settings.device)
-    refinement = build_refinement(settings)
-    network = refinement.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    num_frames = sum(len(lesson.shared) for lesson in lessons)
-    num_updates = max(1, num_frames // settings.batch_size)
-    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-2)
+    if not lessons:
+        raise TrainingError("no training video has a track", "lower selection.threshold")
+    if not left_out:
+        logging.getLogger(__name__).warning("no video to validate on: the last epoch will be published")
+    settings, network, hardware = refinement.settings, refinement.network, run.hardware
+    (generator,) = run.generators
+    assert isinstance(generator, np.random.Generator)
+    num_updates = max(1, sum(len(lesson.shared) for lesson in lessons) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * num_updates + 1
+        run.optimizer,
+        settings.learning_rate,
+        total_steps=settings.epochs * num_updates + 1,
+        last_epoch=max(run.epoch, 0) * num_updates - 1,
     )
-    generator = np.random.default_rng(settings.seed)
-    log = []
-    for epoch in range(settings.epochs):
-        losses = []
-        for _ in progress(range(num_updates), f"refinement epoch {epoch + 1}", unit="batch"):
-            pictures, target = _batch(lessons, settings, generator)
-            loss = mask_loss(_logits(network, pictures.to(device), settings), target.to(device))
-            if not torch.isfinite(loss):
-                raise TrainingError("the loss is not finite", "lower refinement.learning_rate")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    for epoch in run.epochs(settings.epochs, "train refinement"):
+        start = time.perf_counter()
+        learnt, judged, norms = Tally(hardware, "iou"), Tally(hardware, "iou"), []
+        network.train()
+        batches = read_batches(draw_batches(lessons, settings, generator, num_updates), hardware)
+        for pictures, target, count in progress(batches, f"epoch {epoch}", num_updates, "batch"):
+            loss, iou = mask_loss(hardware.run(network)(pictures), target, count, hardware)
+            norms.append(descend(run, network, loss, iou, count, learnt))
             schedule.step()
-            losses.append(loss.item())
-        log.append({"epoch": epoch + 1, "loss/train": float(np.mean(losses))})
-    network.cpu().eval()
-    return refinement, log
+        speed = learnt.count / (time.perf_counter() - start)
+        _judge(refinement, left_out, hardware, judged)
+        row = {**learnt.row("train"), **judged.row("validation"), "grad_norm": mean(norms)}
+        run.end_epoch(epoch, {**row, "frames_per_second": speed}, row.get("iou/validation"))
 
 
-def _batch(
-    lessons: Sequence[VideoLesson], settings: RefinementSettings, generator: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Pictures of some tracks, augmented, and their targets; all of the size of the first video drawn."""
-    first = lessons[int(generator.integers(len(lessons)))]
-    alike = [lesson for lesson in lessons if lesson.shared.shape[2:] == first.shared.shape[2:]]
-    pictures, targets = [], []
-    for _ in range(settings.batch_size):
-        lesson = alike[int(generator.integers(len(alike)))]
-        track = _draw_track(lesson, settings.unmatched, generator)
-        t = int(generator.integers(len(lesson.shared)))
-        picture = join_cues(lesson.shared[t : t + 1], track.own[t : t + 1])
-        target = torch.from_numpy(track.target[t : t + 1].copy())
-        if generator.random() < 0.5:
-            picture, target = mirror_cues(picture), target.flip(-1)
-        pictures.append(picture)
-        targets.append(target)
-    batch = torch.cat(pictures)
-    dropped = generator.random(batch.shape[:2]) < settings.channel_dropout
-    batch[torch.from_numpy(dropped)] = 0
-    shifts = generator.normal(0, settings.colour_jitter, (len(batch), 3)).astype(np.float32)
-    jitter_colours(batch, torch.from_numpy(shifts))
-    return batch, torch.cat(targets)
+@torch.no_grad()
+def _judge(refinement: Refinement, lessons: Sequence[VideoLesson], hardware: Hardware, tally: Tally) -> None:
+    """Loss and overlap on videos that the network has not seen, in the same few frames every time."""
+    settings, network = refinement.settings, refinement.network
+    fixed = settings.model_copy(update={"channel_dropout": 0.0, "colour_jitter": 0.0})
+    num = -(-JUDGED_PER_VIDEO * len(lessons) // settings.batch_size)
+    samples = draw_batches(lessons, fixed, np.random.default_rng(settings.seed), num)
+    network.eval()
+    for pictures, target, count in read_batches(samples, hardware):
+        loss, iou = mask_loss(hardware.run(network)(pictures), target, count, hardware)
+        tally.add(loss, iou, count)
 
 
-def _draw_track(lesson: VideoLesson, unmatched: float, generator: np.random.Generator) -> TrackLesson:
-    of_objects = [track for track in lesson.tracks if track.matched]
-    others = [track for track in lesson.tracks if not track.matched]
-    of_other = others and (not of_objects or generator.random() < unmatched)
-    drawn = others if of_other else of_objects
-    return drawn[int(generator.integers(len(drawn)))]
-
-
-def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy and one minus the soft IoU, means over the masks.
+def mask_loss(logits: Tensor, target: Tensor, count: int, hardware: Hardware) -> tuple[Tensor, Tensor]:
+    """Cross-entropy, its mean over all pixels of a batch, and one minus the soft IoU of each mask.
 
     Parameters
     ----------
     logits : (n, h, w) float32
+        This process's share of a batch.
     target : (n, h, w) uint8
         0 outside to 254 inside, 255 void: such pixels do not count.
+    count : int
+        Masks of the whole batch.
+    hardware : Hardware
+
+    Returns
+    -------
+    loss, iou : () float32
+        What the share adds to `count` times the loss of the batch, and to the sum of the soft IoU.
     """
     known = (target != VOID).float()
-    inside = target.float() / _FULL * known
+    inside = target.float() / FULL * known
     entropy = functional.binary_cross_entropy_with_logits(logits, inside, reduction="none")
     probability = logits.sigmoid() * known
     common = (probability * inside).sum((1, 2))
     union = (probability + inside - probability * inside).sum((1, 2))
     iou = (common + _SMOOTHING) / (union + _SMOOTHING)
-    return (entropy * known).sum() / known.sum().clamp_min(1) + 1 - iou.mean()
-
-
-def _logits(network: nn.Module, pictures: Tensor, settings: RefinementSettings) -> Tensor:
-    laid_out = pictures.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=settings.mixed_precision):
-        logits: Tensor = network(laid_out)
-    return logits.float()
+    (num_known,) = hardware.total(float(known.sum()))
+    loss = count * (entropy * known).sum() / max(num_known, 1) + (1 - iou).sum()
+    return loss, iou.detach().sum()
 
 
 @torch.inference_mode()
@@ -401,12 +214,13 @@ def refine(
     -------
     (T, h, w) float32
     """
+    run = Hardware(torch.device("cpu"), refinement.settings.mixed_precision).run(refinement.network)
     probabilities = []
     for start in range(0, len(own), refinement.settings.batch_size):
         part = slice(start, start + refinement.settings.batch_size)
         pictures = join_cues(shared[part], own[part])
         straight, mirrored = (
-            _logits(refinement.network, cues, refinement.settings).sigmoid()
+            run(cues.contiguous(memory_format=torch.channels_last)).sigmoid()
             for cues in (pictures, mirror_cues(pictures))
         )
         probabilities.append(((straight + mirrored.flip(-1)) / 2).numpy())

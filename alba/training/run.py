@@ -140,7 +140,9 @@ class Run:
         write_checkpoint(partial, self.network, self.description, self.log)
         tensors = {f"best/{name}": tensor for name, tensor in self._best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": tensor.cpu() for name, tensor in state.items()}
+            tensors |= {
+                f"optimizer/{index}/{name}": tensor.cpu().contiguous() for name, tensor in state.items()
+            }
         save_file(tensors | _torch_states(self.generators), partial / "training.safetensors")
         (partial / "training.json").write_text(
             json.dumps(
@@ -151,6 +153,7 @@ class Run:
                     "best_score": self.best_score,
                     "log": self.log,
                     "generators": _numpy_states(self.generators),
+                    "param_groups": self.optimizer.state_dict()["param_groups"],
                 },
                 indent=1,
             )
@@ -189,11 +192,14 @@ class Run:
     ) -> None:
         self.network.load_state_dict(parameters)
         self._best = _below("best", tensors)
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below("optimizer", tensors).items():
             index, _, moment = name.partition("/")
-            moments.setdefault(int(index), {})[moment] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+            moments.setdefault(int(index), {})[moment] = _laid_out_as(weights[int(index)], tensor)
+        optimizer = self.optimizer.state_dict()
+        groups = state.get("param_groups", optimizer["param_groups"])  # progress of old has none
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         for number, generator in enumerate(self.generators):
             if isinstance(generator, torch.Generator):
                 generator.set_state(tensors[f"generator/{number}"])
@@ -205,6 +211,11 @@ class Run:
 
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
+
+
+def _laid_out_as(weight: Tensor, moment: Tensor) -> Tensor:
+    """A moment in memory as its weight is: other strides may mean another rounding."""
+    return torch.empty_like(weight).copy_(moment) if moment.shape == weight.shape else moment
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What both supervised trainings do with a batch: a step down its loss, and the sums for the log."""
+"""What the supervised trainings do with a batch: a step down its loss, and the sums for the log."""
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,12 @@ class Tally:
     Parameters
     ----------
     hardware : Hardware
+    figure : str
+        What stands beside the loss: "accuracy", or "iou" where masks are decided.
     """
 
-    def __init__(self, hardware: Hardware) -> None:
-        self._hardware = hardware
+    def __init__(self, hardware: Hardware, figure: str = "accuracy") -> None:
+        self._hardware, self._figure = hardware, figure
         self.loss = self.right = self.count = 0.0
 
     def add(self, loss: Tensor, right: Tensor, count: int) -> float:
@@ -25,7 +27,7 @@ class Tally:
         Parameters
         ----------
         loss, right : () tensor
-            Sum of the losses and number of right decisions in this process's share.
+            Sum of the losses and number of right decisions, or sum of IoUs, in this process's share.
         count : int
             Decisions of the whole batch.
 
@@ -50,7 +52,7 @@ class Tally:
         """Means, to be logged: of "train" or "validation"; none where nothing came in."""
         if not self.count:
             return {}
-        return {f"loss/{of}": self.loss / self.count, f"accuracy/{of}": self.right / self.count}
+        return {f"loss/{of}": self.loss / self.count, f"{self._figure}/{of}": self.right / self.count}
 
 
 def descend(run: Run, network: nn.Module, loss: Tensor, right: Tensor, count: int, tally: Tally) -> float:

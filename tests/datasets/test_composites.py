@@ -12,6 +12,7 @@ from alba.datasets.clip import Clip
 from alba.datasets.composite_plan import Composite, Paste, plan_composite
 from alba.datasets.composite_render import render_composite
 from alba.datasets.composites import write_composites
+from alba.datasets.generated import read_made_from
 from alba.datasets.mirrored import write_mirrored
 from alba.errors import DatasetError
 from alba.masks import VOID, write_label_map
@@ -159,6 +160,8 @@ def test_data_set_is_read_as_any_other(made):
         assert len(video) == origin["num_frames"]
         assert len(video) <= min(LENGTHS[layer["video"]] for layer in [origin, *layers])
         assert origin["video"] not in {layer["video"] for layer in layers}
+        assert video.backdrop == video.made_from[0] == origin["video"]
+        assert set(video.made_from[1:]) == {layer["video"] for layer in layers}
         ids = set(np.unique([video.annotation(t) for t in range(len(video))]))
         assert ids == {0, 1, *(layer["label"] for layer in layers)}
 
@@ -241,6 +244,8 @@ def test_mirrored(real, tmp_path):
     assert read_origins(tmp_path / "mirrored") == {f"{name}-mirrored": k for k, name in enumerate(TRAIN)}
     video, original = open_video(dataset, "cat-mirrored"), open_video(real, "cat")
     assert len(video) == len(original)
+    assert video.made_from == (video.backdrop,) == ("cat",)
+    assert (original.made_from, original.backdrop) == ((), "cat")
     for t in (0, 8):
         np.testing.assert_array_equal(video.annotation(t), original.annotation(t)[:, ::-1])
         assert np.abs(video.frame(t).astype(int) - original.frame(t)[:, ::-1]).mean() < 2
@@ -282,3 +287,5 @@ def test_damaged_origins(tmp_path):
     (tmp_path / "origins.json").write_text('{"a": {}}')
     with pytest.raises(DatasetError, match=r"origins.json cannot be parsed .*: make the data set again"):
         read_origins(tmp_path)
+    with pytest.raises(DatasetError, match=r"origins.json cannot be parsed"):
+        read_made_from(tmp_path)

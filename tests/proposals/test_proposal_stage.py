@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -27,10 +28,12 @@ class Painter:
     provenance = {"backend": "painter", "weights": None}  # noqa: RUF012
 
     def __init__(self) -> None:
+        self.asked: list[str] = []
         self.flows: list[np.ndarray | None] = []
         self.flows_backward: list[np.ndarray | None] = []
 
     def begin_video(self, name: str) -> None:
+        self.asked.append(name)
         self.flows.clear()
 
     def propose(self, frame, flow_forward, flow_backward) -> Proposals:
@@ -105,6 +108,13 @@ def test_store_holds_each_frames_proposals_in_order(video: Video, painter: Paint
         np.testing.assert_array_equal(store["boxes"][rows], expected.boxes)
         np.testing.assert_array_equal(store["scores"][rows], expected.scores)
         np.testing.assert_array_equal(store["features"][rows], expected.features)
+
+
+def test_backend_is_told_which_video_fills_the_frames(video: Video, painter: Painter, tmp_path: Path):
+    compute_proposals(video, NO_FLOW, None, tmp_path / "own/bars.zarr")
+    composite = replace(video, made_from=("street", "dog"))
+    compute_proposals(composite, NO_FLOW, None, tmp_path / "made/bars.zarr")
+    assert painter.asked == ["bars", "street"]
 
 
 def test_zarr_alone_reads_it_with_its_provenance(video: Video, painter: Painter, tmp_path: Path):

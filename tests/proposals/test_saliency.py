@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from alba.config import CompositesSettings, SpritesSettings
 from alba.proposals.regions import saliency
 from alba.proposals.regions.backend import RegionsBackend, with_neighbours
 from alba.proposals.regions.colour import colour_bins, colour_counts, colour_posterior
@@ -78,6 +79,19 @@ def test_a_training_video_gets_the_networks_that_have_not_seen_it(which):
         assert all(getattr(networks_for(name), which) is fold for name in names)
     everything = read_weights(saliency.WEIGHTS / f"{which}-all.npz")
     assert getattr(networks_for("my-holiday"), which) is everything
+
+
+def test_all_that_a_composite_shows_is_unknown_to_the_network_of_its_backdrop():
+    """Objects are pasted within a group of the source's list, and some network knows none of a group."""
+    paths = [saliency.WEIGHTS / f"survey-without-{fold}.npz" for fold in range(FOLDS)]
+    folds = [set(read_weights(path)["held_out"].tolist()) for path in paths]
+    groups = CompositesSettings(kind="composites", source="any").groups
+    sprites = SpritesSettings().video_names("train")
+    davis = sorted(set.union(*folds) - set(sprites))  # as in the official list
+    for names in (sprites, davis):
+        for start in range(groups):
+            group = set(names[start::groups])
+            assert sum(group <= fold for fold in folds) == 1
 
 
 def test_the_backend_asks_by_the_name_of_the_video():

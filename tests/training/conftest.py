@@ -28,6 +28,7 @@ def trainer(tmp_path_factory) -> Trainer:
     trainer("assignment", root / "assignment")
     trainer("assignment", root / "all-learnt", validation_share=0.0)
     trainer("reinforce", root / "reinforce")
+    trainer("refinement", root / "refinement")
     return trainer
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_trainings import read_log
+from tiny_trainings import STAGES, read_log
 
 from alba.config import ReinforceSettings
 from alba.errors import BackendError
@@ -20,6 +20,7 @@ NOT_DEFAULT = {
     "assignment": {"epochs": 1, "batch_size": 7},
     # The last group has but one video.
     "reinforce": {"epochs": 1, "videos_per_update": 3, "entropy_weight": 0.01},
+    "refinement": {"epochs": 1, "batch_size": 3},
 }
 
 
@@ -61,7 +62,7 @@ def test_two_processes_learn_what_one_learns_from_the_joint_batch(trainer, tmp_p
         trainer(stage, tmp_path / "other", **NOT_DEFAULT[stage], seed=1) / "network.safetensors"
     )
     # A number added to all logits of a decision changes nothing: what becomes of it is rounding alone.
-    free = "head.2.bias" if stage != "selection" else ""
+    free = "head.2.bias" if stage in ("assignment", "reinforce") else ""
     for name, tensor in one.items():
         if name != free:
             torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5)
@@ -74,7 +75,8 @@ def test_two_processes_learn_what_one_learns_from_the_joint_batch(trainer, tmp_p
 def test_one_of_the_processes_writes_and_speaks(joint):
     root, said = joint
     assert sorted(path.name for path in root.glob("*.training")) == []
-    assert said.count("load: 100%") == len(NOT_DEFAULT)
+    assert said.count("load: 100%") == len(NOT_DEFAULT) - 1
+    assert said.count("prepare: 100%") == 1  # a share of the videos each
 
 
 def test_shares_of_all_processes_are_the_batch():
@@ -104,11 +106,12 @@ def test_mixed_precision_gives_float32_that_is_close():
 
 
 def test_trainings_run_in_mixed_precision(trainer, tmp_path):
-    for stage in ("selection", "assignment", "reinforce"):
+    for stage in STAGES:
         log = read_log(trainer(stage, tmp_path / stage, mixed_precision=True, epochs=1))
         assert np.isfinite(log.iloc[-1]["grad_norm"])
         weights = load_file(tmp_path / stage / "network.safetensors")
-        assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+        counts = [name for name in weights if name.endswith("num_batches_tracked")]
+        assert {weights[name].dtype for name in weights.keys() - counts} == {torch.float32}
 
 
 def test_device_that_is_not_there_is_named():

@@ -5,11 +5,16 @@ import pytest
 import torch
 
 from alba.config import RefinementSettings
+from alba.errors import TrainingError
 from alba.masks import VOID
 from alba.networks import RefinementNetwork
 from alba.refinement import CHANNELS, Scene
 from alba.refinement.cues import OWN, SHARED
-from alba.training.refinement import TrackLesson, VideoLesson, fit, mask_loss, match_tracks, refine
+from alba.training.checkpoint import build_refinement, describe_refinement
+from alba.training.hardware import Hardware
+from alba.training.refinement import learn, mask_loss, refine
+from alba.training.run import Run
+from alba.training.track_lessons import TrackLesson, VideoLesson, match_tracks
 
 SETTINGS = RefinementSettings(
     widths=(8, 16), epochs=6, learning_rate=1e-2, batch_size=4, mixed_precision=False
@@ -35,15 +40,30 @@ def jaccard(masks: np.ndarray, truth: np.ndarray) -> float:
     return float(((masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))).mean())
 
 
+def fit(lessons, left_out, settings, folder):
+    """A network trained on some videos, and the log."""
+    torch.manual_seed(settings.seed)
+    refinement = build_refinement(settings)
+    network = refinement.network
+    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate)
+    generators = [np.random.default_rng(settings.seed)]
+    description = describe_refinement(refinement, {})
+    run = Run(folder, {}, description, network, optimizer, generators, Hardware(torch.device("cpu")))
+    learn(lessons, left_out, refinement, run)
+    run.load_best()
+    return refinement, run
+
+
 @pytest.fixture(scope="module")
-def trained():
-    return fit([squares(seed) for seed in range(8)], SETTINGS)
+def trained(tmp_path_factory):
+    lessons = [squares(seed) for seed in range(10)]
+    return fit(lessons[:8], lessons[8:], SETTINGS, tmp_path_factory.mktemp("squares"))
 
 
 def test_refined_masks_are_better_than_the_tracks(trained):
-    refinement, log = trained
-    assert [row["epoch"] for row in log] == [1, 2, 3, 4, 5, 6]
-    assert log[-1]["loss/train"] < log[0]["loss/train"]
+    refinement, run = trained
+    assert [row["epoch"] for row in run.log] == [1, 2, 3, 4, 5, 6]
+    assert run.log[-1]["loss/train"] < run.log[0]["loss/train"]
     new = squares(100)
     track = new.tracks[0]
     truth = track.target > 127
@@ -65,10 +85,33 @@ def test_the_mirrored_video_has_the_mirrored_masks(trained):
     np.testing.assert_allclose(mirrored[..., ::-1], straight, atol=1e-5)
 
 
-def test_training_is_deterministic_and_takes_videos_of_several_sizes():
+def test_epoch_of_the_best_masks_of_videos_left_out_is_kept(trained):
+    _, run = trained
+    overlap = [row["iou/validation"] for row in run.log]
+    assert run.best_epoch == 1 + int(np.argmax(overlap))
+    assert max(overlap) > overlap[0]
+    assert run.log[0]["loss/validation"] > run.log[-1]["loss/validation"]
+
+
+def test_where_no_video_is_left_out_the_last_epoch_is_kept(tmp_path, caplog):
+    settings = SETTINGS.model_copy(update={"epochs": 2})
+    _, run = fit([squares(0)], [], settings, tmp_path)
+    assert run.best_epoch == 2
+    assert "iou/validation" not in run.log[0]
+    assert "no video to validate on" in caplog.text
+
+
+def test_nothing_to_learn_from_is_told(tmp_path):
+    with pytest.raises(TrainingError, match="no training video has a track"):
+        fit([], [squares(0)], SETTINGS, tmp_path)
+
+
+def test_training_is_deterministic_and_takes_videos_of_several_sizes(tmp_path):
     lessons = [squares(0), squares(1, size=(31, 17))]
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    weights = [fit(lessons, settings)[0].network.state_dict() for _ in range(2)]
+    weights = [
+        fit(lessons, lessons, settings, tmp_path / name)[0].network.state_dict() for name in ("one", "other")
+    ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -86,9 +129,11 @@ def test_void_pixels_do_not_count():
     logits[0, :2] = 4
     other = logits.clone()
     other[0, 2] = 9
-    assert mask_loss(logits, target) == mask_loss(other, target)
+    alone = Hardware(torch.device("cpu"))
+    assert mask_loss(logits, target, 1, alone) == mask_loss(other, target, 1, alone)
     other[0, 3] = 9
-    assert mask_loss(other, target) > mask_loss(logits, target)
+    assert mask_loss(other, target, 1, alone)[0] > mask_loss(logits, target, 1, alone)[0]
+    assert mask_loss(other, target, 1, alone)[1] < mask_loss(logits, target, 1, alone)[1]
 
 
 def test_each_object_has_the_one_track_that_overlaps_it_most():

@@ -7,12 +7,12 @@ import sys
 import time
 
 import pandas as pd
+import psutil
 import pytest
-from tiny_trainings import read_log, same_networks
+from tiny_trainings import STAGES, read_log, same_networks
 
 from alba.training.run import Run, progress_folder
-
-STAGES = ("selection", "assignment", "reinforce")
+from alba.training.track_lessons import Preparation
 
 
 class Stopped(BaseException):
@@ -119,3 +119,50 @@ def test_damaged_progress_is_not_used(trainer, tmp_path, stop_after, monkeypatch
 def test_two_identical_runs_give_identical_networks(trainer, tmp_path, stage):
     assert same_networks(trainer(stage, tmp_path / stage), trainer.root / stage)
     assert not same_networks(trainer(stage, tmp_path / "other", seed=1), trainer.root / stage)
+
+
+def test_videos_that_were_prepared_are_not_prepared_again(trainer, tmp_path, monkeypatch, caplog):
+    original, prepared = Preparation._prepare, []
+
+    def prepare(preparation, index):
+        if len(prepared) == 2:
+            raise Stopped
+        prepared.append(original(preparation, index))
+
+    monkeypatch.setattr(Preparation, "_prepare", prepare)
+    with pytest.raises(Stopped):
+        trainer("refinement", tmp_path / "refinement")
+    monkeypatch.undo()
+    trainer("refinement", tmp_path / "refinement")
+    assert "2 videos are prepared already" in caplog.text
+    assert same_networks(tmp_path / "refinement", trainer.root / "refinement")
+
+
+def test_lessons_of_other_settings_are_made_anew(trainer, tmp_path, stop_after, monkeypatch):
+    output = tmp_path / "refinement"
+    stop_after(1)
+    with pytest.raises(Stopped):
+        trainer("refinement", output, pixels=400)
+    monkeypatch.undo()
+    (before,) = progress_folder(output).glob("lessons-*")
+    stop_after(1)
+    with pytest.raises(Stopped):
+        trainer("refinement", output)
+    assert not before.exists()
+    assert len(list(progress_folder(output).glob("lessons-*/*"))) == 4
+
+
+def test_processes_that_prepare_videos_end_with_the_training(trainer, tmp_path, environment):
+    output = tmp_path / "refinement"
+    command = [sys.executable, "-m", "alba", *trainer.command("refinement", output), "--jobs", "2"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        stage = psutil.Process(process.pid)
+        waited = time.monotonic()
+        while len(children := stage.children()) < 3:  # two of them, and multiprocessing's own tracker
+            assert time.monotonic() - waited < 120
+            time.sleep(0.01)
+        process.terminate()
+    gone, alive = psutil.wait_procs(children, 30)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+    assert len(gone) + len(alive) == len(children)
+    assert not output.exists()

@@ -6,6 +6,7 @@ import sys
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_trainings import STAGES
 
 from alba.training.scalars import ScalarWriter, merge_logs, write_scalars
 
@@ -16,7 +17,7 @@ def read_events(folder):
     return {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-@pytest.mark.parametrize("stage", ["selection", "assignment", "reinforce"])
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_tensorboard_shows_what_the_csv_says(trainer, stage):
     log = pd.read_csv(trainer.root / stage / "log.csv")
     events = read_events(trainer.root / stage / "tensorboard")

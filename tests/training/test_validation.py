@@ -71,6 +71,17 @@ def test_selection_trains_for_as_many_epochs_as_do_best_on_what_the_folds_leave_
     assert not same_networks(last, tmp_path / "hasty")
 
 
+def test_refinement_is_published_as_it_was_when_its_masks_were_best_on_the_videos_left_out(trainer, tmp_path):
+    checkpoint = trainer("refinement", tmp_path / "refinement", learning_rate=0.3, epochs=5)
+    log = read_log(checkpoint)
+    description = json.loads((checkpoint / "network.json").read_text())
+    assert description["epoch"] == log.loc[log["iou/validation"].idxmax(), "epoch"]
+    assert description["validation"] == list(load_assignment(trainer.root / "assignment").validation)
+    everything = trainer("refinement", tmp_path / "all", validation_share=0.0)
+    assert json.loads((everything / "network.json").read_text())["epoch"] == 3
+    assert "iou/validation" not in read_log(everything)
+
+
 def test_reinforcement_that_spoils_the_policy_publishes_the_supervised_network(trainer, tmp_path):
     settings = REINFORCE.model_copy(update={"learning_rate": 100.0})
     folders = trainer.root / "selection", trainer.root / "assignment"

@@ -8,12 +8,14 @@ from alba.config import (
     AssignmentSettings,
     DatasetSettings,
     GroupingSettings,
+    RefinementSettings,
     ReinforceSettings,
     SelectionSettings,
     SpritesSettings,
 )
 from alba.training.assignment import train_assignment
 from alba.training.corpus import Corpus
+from alba.training.refinement import train_refinement
 from alba.training.reinforce import reinforce
 from alba.training.selection import train_selection
 
@@ -29,13 +31,22 @@ SELECTION = SelectionSettings(
 GROUPING = GroupingSettings(working_height=36)
 ASSIGNMENT = AssignmentSettings(epochs=3, hidden=(8,), validation_share=0.25)
 REINFORCE = ReinforceSettings(epochs=3, rollouts=2, videos_per_update=2, steps_per_update=2)
+REFINEMENT = RefinementSettings(
+    epochs=3, pixels=500, widths=(4, 8), batch_size=4, validation_share=0.25, mixed_precision=False
+)
+STAGES = {
+    "selection": SELECTION,
+    "assignment": ASSIGNMENT,
+    "reinforce": REINFORCE,
+    "refinement": REFINEMENT,
+}
 
 
 class Trainer:
-    """The three trainings, each with its inputs at hand.
+    """The trainings, each with its inputs at hand.
 
-    Selection and assignment publish their best epoch; reinforcement starts from a network that has left
-    out no video, and so publishes the last.
+    All publish their best epoch but reinforcement, which starts from a network that has left out no video,
+    and so publishes the last.
     """
 
     def __init__(self, root: Path) -> None:
@@ -46,27 +57,30 @@ class Trainer:
 
     def __call__(self, stage: str, output: Path, **changes: object) -> Path:
         """Run a stage with some settings changed; gives the checkpoint."""
+        settings = STAGES[stage].model_copy(update=changes)
+        networks = self.root / "selection", self.root / "all-learnt"
         if stage == "selection":
-            train_selection(self.corpus, SELECTION.model_copy(update=changes), output)
+            train_selection(self.corpus, settings, output)
         elif stage == "assignment":
-            settings = ASSIGNMENT.model_copy(update=changes)
             train_assignment(self.corpus, self.root / "selection", settings, GROUPING, output)
+        elif stage == "reinforce":
+            reinforce(self.corpus, *networks, settings, output)
         else:
-            settings = REINFORCE.model_copy(update=changes)
-            reinforce(self.corpus, self.root / "selection", self.root / "all-learnt", settings, output)
+            train_refinement(self.corpus, *networks, settings, "all", output)
         return output
 
     def command(self, stage: str, output: Path, **changes: object) -> list[str]:
         """The same as a command line, without the program."""
-        settings = {"selection": SELECTION, "assignment": ASSIGNMENT, "reinforce": REINFORCE}[stage]
         words = ["reinforce" if stage == "reinforce" else f"train-{stage}"]
         words += ["--dataset", self.dataset.model_dump_json(include={"root"}), "--output", str(output)]
-        words += ["--settings", settings.model_copy(update=changes).model_dump_json()]
+        words += ["--settings", STAGES[stage].model_copy(update=changes).model_dump_json()]
         for store in ("proposals", "flow", "labels"):
             words += [f"--{store}", str(self.root / store)]
         if stage != "selection":
-            words += ["--selection", str(self.root / "selection"), "--grouping", GROUPING.model_dump_json()]
-        if stage == "reinforce":
+            words += ["--selection", str(self.root / "selection")]
+        if stage in ("assignment", "reinforce"):
+            words += ["--grouping", GROUPING.model_dump_json()]
+        if stage in ("reinforce", "refinement"):
             words += ["--assignment", str(self.root / "all-learnt")]
         return words
 

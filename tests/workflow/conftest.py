@@ -86,6 +86,17 @@ class Project:
         rows = re.findall(r"^(\w+) +(\d+)$", text, flags=re.MULTILINE)  # the table "Job stats"
         return Counter({rule: int(num) for rule, num in rows if rule not in {"all", "demo", "total"}})
 
+    def gpus(self, *words: str) -> dict[str, set[int]]:
+        """GPUs that the jobs of each rule would ask for, of those that say how many."""
+        result = self.snakemake("--dry-run", *words)
+        text = result.stdout + result.stderr
+        assert result.returncode == 0, text
+        asked: dict[str, set[int]] = {}
+        for job in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+            for num in re.findall(r"resources: .*\bgpu=(\d+)", job):
+                asked.setdefault(job.partition(":")[0], set()).add(int(num))
+        return asked
+
     def configure(self, **changes: Any) -> None:
         """Write `config.yaml` (JSON is YAML) with top-level keys changed."""
         (self.path / "config.yaml").write_text(json.dumps({**CONFIG, **changes}))

@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distributions, version
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,29 @@ def test_constraints_pin_every_requirement_and_name_no_host():
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert not any(mark in line for line in lines for mark in ("://", "+", "@"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
+    extras = project["optional-dependencies"].values()
+    for text in chain(project["dependencies"], *extras):
         requirement = Requirement(text)
-        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-        assert requirement.specifier.contains(pins[name]), text
+        assert requirement.specifier.contains(pins[normal(requirement.name)]), text
     assert pins["snakemake"] == version("snakemake")
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_pins_fit_each_other():
+    """As far as what needs them is installed."""
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    checked = 0
+    for installed in distributions():
+        name = normal(installed.metadata["Name"])
+        if pins.get(name) != installed.version:
+            continue
+        for requirement in map(Requirement, installed.requires or []):
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if wanted and (pin := pins.get(normal(requirement.name))):
+                assert requirement.specifier.contains(pin), f"{name} needs {requirement}, not {pin}"
+                checked += 1
+    assert checked > 100

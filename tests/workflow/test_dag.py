@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, SPRITES
+import yaml
+from conftest import CONFIG, ROOT, SPRITES
 
 DEMO_AND_REAL = ("demo", "results/real/metrics.csv")
 AFTER_FLOW = {
@@ -511,3 +512,31 @@ def test_model_is_exported_with_its_scores_licence_and_settings(finished):
         assert f"=results/sprites/{row}" in words
     assert "--licence sprites: not stated" in words
     assert '"num_train": 2' in words
+
+
+TRAININGS = {
+    "train_selection": "selection",
+    "train_assignment": "assignment",
+    "train_pairwise": "pairwise",
+    "reinforce_assignment": "reinforce",
+    "train_refinement": "refinement",
+}
+
+
+def test_trainings_ask_for_a_gpu_unless_their_settings_say_cpu(project):
+    targets = ("results/sprites/ablation.csv", "results/real/metrics.csv")
+    none = {"estimate_flow": {0}, "make_proposals": {0}}
+    assert project.gpus(*targets) == {**none, **{rule: {1} for rule in TRAININGS}}
+    cuda, cpu = {"device": "cuda:1"}, {"device": "cpu"}
+    project.configure(stages={"selection": cuda, "assignment": cpu, "reinforce": cpu, "refinement": cpu})
+    assert project.gpus(*targets) == {
+        **none,
+        **{rule: {int(rule == "train_selection")} for rule in TRAININGS},
+    }
+
+
+def test_cluster_profile_has_a_partition_for_every_training():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert {
+        rule for rule, asked in profile["set-resources"].items() if asked["slurm_partition"] == "gpu"
+    } == {*TRAININGS}

@@ -17,7 +17,7 @@ rule train_selection:
         "../../envs/alba.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=paths.gpu("selection"),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
@@ -49,7 +49,7 @@ rule train_assignment:
         "../../envs/alba.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=paths.gpu("assignment"),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
@@ -100,7 +100,7 @@ rule reinforce_assignment:
         "../../envs/alba.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=paths.gpu("reinforce"),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
@@ -136,7 +136,7 @@ rule train_refinement:
         "../../envs/alba.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=paths.gpu("refinement"),
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
