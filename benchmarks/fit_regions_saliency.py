@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from proposals import flow_around
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from alba.config import DatasetSettings
 from alba.datasets import list_videos, open_video
@@ -37,7 +38,9 @@ from alba.proposals.regions.unet import WIDTHS, probability, read_weights
 
 FRAMES = 44  # of a video, from its middle
 SPRITES_SHARE = 0.25  # of the frames of a batch
-BATCH, STEPS, LEARNING_RATE = 8, 450, 2e-3
+BATCH, STEPS, LEARNING_RATE = 8, 700, 2e-3
+WINDOW = 88, 160  # height and width of what a step sees of its pictures
+AVERAGING = 0.98  # share of the running mean that a step leaves as it is
 CUE_DROPOUT = 0.08
 MIRRORED = GLANCE_CUES.index("velocity_x")
 LAB = slice(GLANCE_CUES.index("lightness"), GLANCE_CUES.index("b") + 1)
@@ -137,12 +140,16 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     return entropy + 1 - ((shared + 20) / (union + 20)).mean()
 
 
-def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Network:
+def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> nn.Module:
+    """A network with the running mean of its weights, which varies less from one training to the next."""
     torch.manual_seed(seed)
+    places = np.random.default_rng(seed + 99)
     network = Network(davis[0].cues.shape[1]).to(memory_format=torch.channels_last)
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
-    for _, (cues, truth) in zip(range(STEPS), batches(davis, sprites, seed), strict=False):
+    for _, batch in zip(range(STEPS), batches(davis, sprites, seed), strict=False):
+        cues, truth = crop(*batch, places)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(cues.contiguous(memory_format=torch.channels_last))
         loss = loss_of(logits.float(), truth)
@@ -150,10 +157,19 @@ def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Netw
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network.eval()
+        averaged.update_parameters(network)
+    return averaged.module.eval()
 
 
-def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
+def crop(cues: Tensor, truth: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Cut the same window out of all pictures of a batch."""
+    (height, width), (all_rows, all_columns) = WINDOW, truth.shape[1:]
+    top, left = generator.integers(0, all_rows - height + 1), generator.integers(0, all_columns - width + 1)
+    window = ..., slice(top, top + height), slice(left, left + width)
+    return cues[window], truth[window]
+
+
+def export(network: nn.Module, path: Path, held_out: Sequence[str]) -> None:
     """Write the weights as `alba.proposals.regions.unet` reads them, normalisation folded in."""
     weights: dict[str, Tensor] = {}
     for side in ("down", "up"):
@@ -170,7 +186,7 @@ def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def overlap(network: Network, video: Lesson) -> float:
+def overlap(network: nn.Module, video: Lesson) -> float:
     """Mean IoU of the map above one half with the truth."""
     parts = [network(part.float()).numpy() > 0 for part in torch.from_numpy(video.cues).split(16)]
     predicted, truth = np.concatenate(parts), video.truth > 0.5
