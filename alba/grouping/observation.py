@@ -7,12 +7,14 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from alba.grouping.state import FrameBatch, GroupingState
 
 Observation = tuple[Tensor, ...]
 """What a network is called with, in the order of its parameters."""
+
+Kept = Sequence[Tensor | slice]
+"""Which decisions of each observation are taken, by their indices or as a range."""
 
 NUM_RELATIONS = 21
 """Scalars that relate a proposal and a slot, before the features of both."""
@@ -26,7 +28,7 @@ class Observer(Protocol):
     def observe(self, frame: FrameBatch, state: GroupingState, i: int, num_live: int) -> Observation:
         """Observation of proposal `i` against slots 1..num_live and, if there is one, "none"."""
 
-    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
+    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
         """Those decisions of each observation that are `kept`, as one batch of `num_live` slots."""
 
     def mirror(self, observation: Observation) -> Observation:
@@ -66,20 +68,19 @@ class RelationObserver:
             rows = torch.cat([rows, none], dim=1)
         return rows, own
 
-    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
+    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`; the row for "none" stays the last."""
         extra = int(self.none_action)
-        padded = []
-        for (rows, _), here in zip(observations, kept, strict=True):
-            missing = num_live + extra - rows.shape[1]
-            chosen = rows[here]
-            if not missing:
-                padded.append(chosen)
-                continue
-            slots, none = chosen.tensor_split([rows.shape[1] - extra], dim=1)
-            padded.append(torch.cat([functional.pad(slots, (0, 0, 0, missing)), none], dim=1))
-        own = [own[here] for (_, own), here in zip(observations, kept, strict=True)]
-        return torch.cat(padded), torch.cat(own)
+        chosen = [rows[here] for (rows, _), here in zip(observations, kept, strict=True)]
+        own = torch.cat([own[here] for (_, own), here in zip(observations, kept, strict=True)])
+        if all(rows.shape[1] == num_live + extra for rows in chosen):
+            return torch.cat(chosen), own
+        padded = chosen[0].new_zeros(len(own), num_live + extra, chosen[0].shape[2])
+        for rows, into in zip(chosen, padded.split([len(rows) for rows in chosen]), strict=True):
+            num_here = rows.shape[1] - extra
+            into.narrow(1, 0, num_here).copy_(rows.narrow(1, 0, num_here))
+            into.narrow(1, num_live, extra).copy_(rows.narrow(1, num_here, extra))
+        return padded, own
 
     def mirror(self, observation: Observation) -> Observation:
         """Relations do not tell left from right."""
@@ -164,13 +165,14 @@ class PictureObserver:
         previous_maps = state.previous_maps
         if previous_maps is None:
             previous_maps = torch.zeros_like(frame.cell_maps)
-        slot_maps = [_look_up(state.previous_cells, previous_maps), _look_up(state.cells, frame.cell_maps)]
+        previous, painted = state.previous_cells.to(torch.uint8), state.cells.to(torch.uint8)
+        slot_maps = [_look_up(previous, previous_maps), _look_up(painted, frame.cell_maps)]
         one_each = slice(None, None, frame.num_rollouts)
         proposals = _look_up(frame.membership[one_each, i], frame.cell_maps[one_each])
         videos = torch.arange(len(proposals), device=proposals.device)
         proposal_of = videos.repeat_interleave(frame.num_rollouts)
         return (
-            torch.stack(slot_maps, dim=1).to(torch.uint8),
+            torch.stack(slot_maps, dim=1),
             frame.features[:, i],
             proposal_of,
             proposals,
@@ -178,7 +180,7 @@ class PictureObserver:
             frame.pictures,
         )
 
-    def join(self, observations: Sequence[Observation], kept: Sequence[Tensor], num_live: int) -> Observation:
+    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
         """Concatenate; the pictures that several decisions share are taken once."""
         banks = {id(observation[-1]): observation[-1] for observation in observations}
         starts = dict(zip(banks, accumulate(map(len, banks.values()), initial=0), strict=False))

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alba.config import AssignmentSettings
+from alba.networks.changes import FrameEncodings
 from alba.networks.layers import Encoder, Standardize, mlp
-from alba.networks.patches import can_patch, changed_means, encode_all, encode_changes, with_changes
 
-PATCHED_SIZE = 128
+CHANGES_FROM = 128
 """Pictures of this side and more are encoded only where masks change them, which pays on the CPU."""
 
 Known = TypeVar("Known")
@@ -81,7 +81,7 @@ class EarlyRelation(nn.Module):
     The first convolution is linear in its channels: the picture's part is computed once per frame, the
     proposal's once per proposal, and only the slot's once per pair. Pairs of the same proposal with slots of
     the same two masks are encoded once; above all, that is one for all slots without a pixel. In a
-    rollout on the CPU the layers that follow are computed only where the masks reach, if pictures are large.
+    rollout on the CPU only pixels that the masks change are computed, if pictures are large.
 
     Parameters
     ----------
@@ -135,20 +135,26 @@ class EarlyRelation(nn.Module):
         """
         decision, slot, row_of = _distinct_slots(slot_maps, num_live)
         slots = slot_maps[decision] == slot[:, None, None, None]
-        proposal = proposal_of[decision]
-        chosen, pair_of = _distinct_pairs(slots, proposal)
-        encoded = self._encode(slots[chosen], proposal[chosen], proposals, frame_of, pictures)
+        packed, proposal = _pack(slots), proposal_of[decision]
+        chosen, pair_of = _distinct_pairs(packed, proposal)
+        pairs = slots[chosen], packed[chosen], proposal[chosen]
+        encoded = self._encode(*pairs, proposals, frame_of, pictures)
         own = self.standardize(features)
         logits = self.head(torch.cat([encoded[pair_of], own[decision]], dim=1))[:, 0]
         return logits[row_of]
 
     def _encode(
-        self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
+        self,
+        slots: Tensor,
+        packed: Tensor,
+        proposal: Tensor,
+        proposals: Tensor,
+        frame_of: Tensor,
+        pictures: Tensor,
     ) -> Tensor:
-        """Encode pairs: (U, num_features) of masks (U, 2, S, S) and rows (U,) of the proposals."""
-        size, rolling_out = slots.shape[-1], slots.device.type == "cpu" and not torch.is_grad_enabled()
-        if rolling_out and size >= PATCHED_SIZE and can_patch(self.encoder, size):
-            return self._encode_changes(slots, proposal, proposals, frame_of, pictures)
+        """Encode pairs: (U, num_features) of masks (U, 2, S, S), packed too, and rows (U,) of proposals."""
+        if slots.device.type == "cpu" and not torch.is_grad_enabled() and slots.shape[-1] >= CHANGES_FROM:
+            return self._encode_changes(slots, packed, proposal, proposals, frame_of, pictures)
         of_picture, of_proposal, of_slot = self._first_weights()
         with_proposal = _convolve(proposals[:, None], of_proposal)
         bias = self.encoder.first.bias
@@ -159,21 +165,28 @@ class EarlyRelation(nn.Module):
         return self.encoder.after_first(_convolve(slots, of_slot) + with_proposal[proposal])
 
     def _encode_changes(
-        self, slots: Tensor, proposal: Tensor, proposals: Tensor, frame_of: Tensor, pictures: Tensor
+        self,
+        slots: Tensor,
+        packed: Tensor,
+        proposal: Tensor,
+        proposals: Tensor,
+        frame_of: Tensor,
+        pictures: Tensor,
     ) -> Tensor:
-        """The same: a proposal changes a part of its frame's activations, a slot a part of those."""
+        """The same: only what proposals change in frames, slots in frames, and both beyond that."""
         of_picture, of_proposal, of_slot = self._first_weights()
         bias = self.encoder.first.bias
         frames = self._once_per_frame(
             pictures,
-            lambda: encode_all(
+            lambda: FrameEncodings(
                 self.encoder, _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
             ),
         )
-        changes = encode_changes(self.encoder, frames, frame_of, proposals[:, None], of_proposal)
-        with_proposal = with_changes(frames, frame_of, list(changes))
-        changes = encode_changes(self.encoder, with_proposal, proposal, slots, of_slot)
-        return changed_means(with_proposal, proposal, changes)
+        frames.make_room()
+        masks = proposals[:, None]
+        first = frames.encode(masks, _pack(masks), frame_of, of_proposal)
+        second = frames.encode(slots, packed, frame_of[proposal], of_slot)
+        return frames.features(first[proposal], second)
 
     def _first_weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of the first convolution: for a picture, a proposal's mask, and a slot's two masks."""
@@ -183,6 +196,7 @@ class EarlyRelation(nn.Module):
     def _once_per_frame(self, pictures: Tensor, compute: Callable[[], Known]) -> Known:
         """What follows from pictures alone; in a rollout the decisions of a frame have the same ones."""
         if torch.is_grad_enabled():
+            self._known = None  # the rollout is over
             return compute()
         version = tuple(parameter._version for parameter in self.encoder.parameters())
         if self._known is None or self._known[0] is not pictures or self._known[1] != version:
@@ -221,12 +235,13 @@ def _distinct_slots(slot_maps: Tensor, num_live: int) -> tuple[Tensor, Tensor, T
     return decision, torch.where(slot > 0, slot, 255), row_of
 
 
-def _distinct_pairs(slots: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
+def _distinct_pairs(words: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
     """Pairs that differ, among rollouts of one video above all.
 
     Parameters
     ----------
-    slots : (R, 2, S, S) bool
+    words : (R, W) int64
+        Masks of the slots in bits.
     proposal : (R,) int64
 
     Returns
@@ -236,20 +251,20 @@ def _distinct_pairs(slots: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
     pair_of : (R,) int64
         Which of the U each row is.
     """
-    bits = functional.pad(slots.flatten(1), (0, -slots[0].numel() % 64))
-    words = _pack(bits)
     generator = torch.Generator().manual_seed(0)
     mixers = torch.randint(-(2**62), 2**62, (words.shape[1] + 1,), generator=generator).to(words.device)
     codes = (torch.cat([words, proposal[:, None]], dim=1) * (2 * mixers + 1)).sum(1)
     _, pair_of = codes.unique(return_inverse=True)
-    rows = torch.arange(len(slots), device=slots.device)
-    chosen = torch.zeros(int(pair_of.max()) + 1, dtype=torch.long, device=slots.device)
+    rows = torch.arange(len(words), device=words.device)
+    chosen = torch.zeros(int(pair_of.max()) + 1, dtype=torch.long, device=words.device)
     chosen.scatter_(0, pair_of, rows)
     same = (words == words[chosen[pair_of]]).all(1) & (proposal == proposal[chosen[pair_of]])
     return (chosen, pair_of) if bool(same.all()) else (rows, rows)
 
 
-def _pack(bits: Tensor) -> Tensor:
-    """(R, 64 n) bool as (R, n) int64."""
-    weights = 1 << torch.arange(8, dtype=torch.uint8, device=bits.device)
-    return (bits.view(len(bits), -1, 8).to(torch.uint8) * weights).sum(2, dtype=torch.uint8).view(torch.int64)
+def _pack(masks: Tensor) -> Tensor:
+    """Bits of (n, ...) bool as (n, W) int64."""
+    bits = functional.pad(masks.flatten(1), (0, -masks[0].numel() % 64))
+    # Eight bytes of 0 or 1 as one number: times this, its highest byte has all eight as bits.
+    packed = (bits.view(torch.uint8).view(torch.int64) * 0x0102040810204080) >> 56
+    return packed.to(torch.uint8).view(torch.int64)

@@ -303,7 +303,7 @@ def read_batches(
     observer = assignment.observer
     for lessons, mirrored in batches:
         num_live = max(lesson.num_live for lesson in lessons)
-        every = [torch.arange(len(lesson), device=lesson.choice.device) for lesson in lessons]
+        every = [slice(None)] * len(lessons)
         observation = observer.join([lesson.observation for lesson in lessons], every, num_live)
         choice = torch.cat([lesson.choice for lesson in lessons])
         num_used = torch.cat([lesson.num_used for lesson in lessons])

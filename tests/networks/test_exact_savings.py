@@ -6,9 +6,9 @@ import torch
 
 from alba.config import AssignmentSettings, GroupingSettings
 from alba.grouping import draw_chance, group_video, join_steps, roll_out, slot_log_probs
-from alba.networks import relation
+from alba.networks import changes, relation
+from alba.networks.changes import FrameEncodings
 from alba.networks.layers import Encoder
-from alba.networks.patches import changed_means, encode_all, encode_changes, with_changes
 from alba.training.checkpoint import build_assignment
 from benchmarks.direct import PixelVideo, group
 
@@ -60,7 +60,7 @@ def fast(pixels):
 @pytest.fixture(params=["whole", "changes"])
 def small_pictures(request, monkeypatch):
     """Pictures encoded whole, and only where masks change them."""
-    monkeypatch.setattr(relation, "PATCHED_SIZE", 1 if request.param == "changes" else 10**9)
+    monkeypatch.setattr(relation, "CHANGES_FROM", 1 if request.param == "changes" else 10**9)
 
 
 CASES = [
@@ -190,28 +190,58 @@ def test_slots_without_a_pixel_and_equal_pairs_are_encoded_once(monkeypatch):
     assert encoded == before
 
 
-def test_patches_reach_as_far_as_masks_change_anything():
-    """Masks of all extents, at borders and corners, on top of another mask's changes."""
+def test_changes_reach_as_far_as_masks_change_anything():
+    """Masks of all extents, at borders and corners, in pairs that meet in all layers, some or none."""
     torch.manual_seed(0)
-    size, num = 64, 12
+    size, num = 50, 14  # a side that is odd after a pool
     encoder = Encoder(4, [[4, 4], [6, 6, 6], [5], [7, 7]]).double()
     frames = torch.randn(2, 1, size, size).double()
     rng = np.random.default_rng(0)
-    masks = torch.zeros(num, 3, size, size, dtype=torch.bool)
+    masks = torch.zeros(2, num, 2, size, size, dtype=torch.bool)
     for p in range(num):
-        for channel in range(3):
+        for which, channel in [(0, 0), (1, 0), (1, 1)]:
             y, x = rng.integers(0, size, 2)
             height, width = rng.integers(1, 2 + 3 * p, 2)
-            masks[p, channel, max(0, y - height) : y + 1, x : x + width] = True
-    masks[0, 1:], masks[1, :1] = False, False  # without a pixel
+            masks[which, p, channel, max(0, y - height) : y + 1, x : x + width] = True
+    masks[1, 0], masks[0, 1] = False, False  # without a pixel
+    masks[1, 2:4, 0] = masks[0, 2:4, 0]
+    proposals, slots = masks[0, :, :1], masks[1]
     frame_of = torch.arange(num) % 2
     weight, bias = encoder.first.weight, encoder.first.bias
     with torch.no_grad():
-        base = encode_all(encoder, torch.nn.functional.conv2d(frames, weight[:, :1], bias, padding=1))
-        changes = list(encode_changes(encoder, base, frame_of, masks[:, :1], weight[:, 1:2]))
-        assert len(changes) > 1  # windows of several sizes
-        below = with_changes(base, frame_of, changes)
-        rows = torch.arange(num)
-        means = changed_means(below, rows, encode_changes(encoder, below, rows, masks[:, 1:], weight[:, 2:]))
-        expected = encoder(torch.cat([frames[frame_of], masks.double()], dim=1))
-    torch.testing.assert_close(means, expected, atol=1e-12, rtol=1e-9)
+        convolved = torch.nn.functional.conv2d(frames, weight[:, :1], bias, padding=1)
+        known = FrameEncodings(encoder, convolved)
+        for part in (torch.arange(5), torch.arange(num)):  # the first five are known when all come
+            first = known.encode(
+                proposals[part], relation._pack(proposals[part]), frame_of[part], weight[:, 1:2]
+            )
+            second = known.encode(slots[part], relation._pack(slots[part]), frame_of[part], weight[:, 2:])
+        features = known.features(first, second)
+        expected = encoder(torch.cat([frames[frame_of], proposals.double(), slots.double()], dim=1))
+    torch.testing.assert_close(features, expected, atol=1e-12, rtol=1e-9)
+
+
+def test_what_is_known_is_computed_once_and_forgotten_in_time(monkeypatch):
+    """Of a frame: each proposal once, and a slot only when it has changed; the same without the memory."""
+    added = []
+    original = changes.FrameEncodings._add
+
+    def counting(self, masks, *others):
+        added.append(len(masks))
+        return original(self, masks, *others)
+
+    monkeypatch.setattr(relation, "CHANGES_FROM", 1)
+    monkeypatch.setattr(changes.FrameEncodings, "_add", counting)
+    rng = np.random.default_rng(2)
+    video = fast(random_pixels(rng, 5, none_in=-1))
+    assignment = make("early", 6, False, 0)
+    remembered = roll_out([video], assignment.observer, assignment.network, 6, keep_steps=True)
+    # Of a frame: its proposals, what each leaves in a slot, slots of the frame before, an empty one.
+    sizes = [len(frame.membership) for frame in video.frames]
+    assert sum(added) <= sum(2 * now + before + 1 for now, before in zip(sizes, [0, *sizes], strict=False))
+    few = sum(added)
+    monkeypatch.setattr(changes, "MOST_ITEMS", 1)
+    forgetful = roll_out([video], assignment.observer, assignment.network, 6, keep_steps=True)
+    assert sum(added) - few > few
+    for one, other in zip(remembered.steps, forgetful.steps, strict=True):
+        torch.testing.assert_close(one.log_prob, other.log_prob)
