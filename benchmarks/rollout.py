@@ -8,7 +8,9 @@ logits are computed and then overruled by a script, so that both forms go throug
 weights are: objects keep their slots, clutter goes to slots drawn at random, so that all K are soon in use,
 and a tenth of all decisions is random, in every rollout another. The direct form (`benchmarks/direct.py`)
 takes the decisions of one of the rollouts; its time per decision does not depend on them, so that it is
-measured on some. Runs of both alternate, and each keeps its best.
+measured on some (`--decisions`, a tenth of that with the paper's settings). Runs of one episode and of the
+direct form alternate, and each keeps its best; episodes together, which take longest, run once. All cases
+take some minutes of an idle core.
 """
 
 import argparse
@@ -125,15 +127,15 @@ def measure(name: str, num_frames: int, num_decisions: int, repeats: int) -> Non
     assignment = build_assignment(settings, grouping, NUM_FEATURES)
     weights = assignment.network.state_dict()
     some = max(1, round(case.direct_decisions * num_decisions))
-    times: dict[str, list[float]] = {"direct": [], "one": [], "together": []}
+    times: dict[str, list[float]] = {"direct": [], "one": []}
     for _ in range(repeats):
         seconds, choices = roll(videos[:1], 1, assignment)
         times["one"].append(seconds)
         start = time.process_time()
         group(pixels[0], case.fusion, weights, NUM_SLOTS, assignment.observer.none_action, choices, some)
         times["direct"].append((time.process_time() - start) / some)
-        times["together"].append(roll(videos, num_rollouts, assignment)[0])
-    direct, one, together = (1 / min(times[kind]) for kind in ("direct", "one", "together"))
+    direct, one = (1 / min(times[kind]) for kind in ("direct", "one"))
+    together = 1 / roll(videos, num_rollouts, assignment)[0]
     alone = f"{name:20s}{direct:10.1f}{one:10.1f}{one / direct:8.1f}"
     print(
         f"{alone}{f'{num_videos} x {num_rollouts}':>8s}{together:10.1f}{together / direct:8.1f}", flush=True

@@ -29,7 +29,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class FrameEncodings:
-    """All activations of an encoder on F frames, and what items change in them, on the CPU and without gradients.
+    """All activations of an encoder on F frames, and what items change in them: on the CPU, no gradients.
 
     Parameters
     ----------
