@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from alba.grouping.state import FrameBatch, GroupingState
 
@@ -70,17 +71,13 @@ class RelationObserver:
 
     def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`; the row for "none" stays the last."""
-        extra = int(self.none_action)
-        chosen = [rows[here] for (rows, _), here in zip(observations, kept, strict=True)]
-        own = torch.cat([own[here] for (_, own), here in zip(observations, kept, strict=True)])
-        if all(rows.shape[1] == num_live + extra for rows in chosen):
-            return torch.cat(chosen), own
-        padded = chosen[0].new_zeros(len(own), num_live + extra, chosen[0].shape[2])
-        for rows, into in zip(chosen, padded.split([len(rows) for rows in chosen]), strict=True):
-            num_here = rows.shape[1] - extra
-            into.narrow(1, 0, num_here).copy_(rows.narrow(1, 0, num_here))
-            into.narrow(1, num_live, extra).copy_(rows.narrow(1, num_here, extra))
-        return padded, own
+        slots, none, own = [], [], []
+        for (rows, features), here in zip(observations, kept, strict=True):
+            num_here, chosen = rows.shape[1] - self.none_action, rows[here]
+            slots.append(functional.pad(chosen.narrow(1, 0, num_here), (0, 0, 0, num_live - num_here)))
+            none.append(chosen.narrow(1, num_here, int(self.none_action)))
+            own.append(features[here])
+        return torch.cat([torch.cat(slots), torch.cat(none)], dim=1), torch.cat(own)
 
     def mirror(self, observation: Observation) -> Observation:
         """Relations do not tell left from right."""
