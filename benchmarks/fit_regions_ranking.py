@@ -1,12 +1,12 @@
 """Fit the rankings of `regions` and print their constants.
 
-    python benchmarks/fit_regions_ranking.py ROOT SPRITES
+    python benchmarks/fit_regions_ranking.py ROOT SPRITES [--still]
     python benchmarks/fit_regions_ranking.py ROOT SPRITES --glance FOLDER
     python benchmarks/fit_regions_ranking.py ROOT SPRITES --survey FOLDER
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-The first fits the ranking of the first candidates, the second that of what is known once the first network
-of the saliency has been asked, the third that after the second network; FOLDER is what
+The first fits the ranking of the first candidates, or that by their looks alone, the second that of what is
+known once the first network of the saliency has been asked, the third that after the second; FOLDER is what
 `benchmarks/fit_regions_saliency.py` wrote, whose networks are asked of the videos that they were not trained
 on. Every step builds on those before: first ranking, glance, its ranking, survey, its ranking.
 
@@ -37,6 +37,7 @@ from alba.proposals.regions.colour import NUM_BINS
 from alba.proposals.regions.ranking import (
     CUES,
     SALIENT_CUES,
+    STILL_COEFFICIENTS,
     Evidence,
     candidate_cues,
     salient_cues,
@@ -66,7 +67,7 @@ class Fit(NamedTuple):
     def learns_from(self, evidence: Evidence) -> bool:
         """Whether so much is known, and no more."""
         known = "" if evidence.saliency is None else "SURVEYED_" if evidence.surveyed else "SALIENT_"
-        return known == self.prefix
+        return known == self.prefix or (self.prefix == "STILL_" and not known)
 
 
 def samples(layout: str, root: Path, frames: range, ranking: Fit, share: float) -> Sample:
@@ -112,13 +113,16 @@ def looks(video: Video, times: range, ranking: Fit, fold: int, judged: list[Judg
     ) -> NDArray[np.float32]:
         if ranking.learns_from(evidence):
             of = candidate_cues if evidence.saliency is None else salient_cues
-            judged.append((superpixels, of(superpixels, evidence, members), members))
+            cues = of(superpixels, evidence, members)
+            if ranking.prefix == "STILL_":
+                cues = cues[:, [CUES.index(cue) for cue in ranking.cues]]
+            judged.append((superpixels, cues, members))
         return score_candidates(superpixels, evidence, members)
 
     paths, so_far = list(video.frame_paths), np.zeros((2, NUM_BINS))
     inputs = ((video.frame(t), *flow_around(paths, t)) for t in times)
     networks = dict.fromkeys(Networks._fields, lambda cues: np.zeros_like(cues[0]))
-    for which in Networks._fields[: ("", "SALIENT_", "SURVEYED_").index(ranking.prefix)]:
+    for which in Networks._fields[: {"SALIENT_": 1, "SURVEYED_": 2}.get(ranking.prefix, 0)]:
         weights = read_weights(ranking.folder / f"{which}-without-{fold}.npz")
         networks[which] = partial(probability, weights=weights)
     for run, t in with_neighbours(glances(inputs, networks["glance"], so_far, score), REACH):
@@ -161,10 +165,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
+    parser.add_argument("--still", action="store_true", help="without motion")
     parser.add_argument("--glance", type=Path)
     parser.add_argument("--survey", type=Path)
     options = parser.parse_args()
-    ranking = Fit("", CUES, None)
+    ranking = Fit("STILL_", tuple(STILL_COEFFICIENTS), None) if options.still else Fit("", CUES, None)
     if options.glance or options.survey:
         prefix = "SURVEYED_" if options.survey else "SALIENT_"
         ranking = Fit(prefix, SALIENT_CUES, options.survey or options.glance)

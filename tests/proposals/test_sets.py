@@ -68,9 +68,7 @@ def test_boundary_adds_up_what_it_parts(superpixels, members):
 
 def test_small_holes_are_filled_and_bays_are_not():
     labels = np.arange(25).reshape(5, 5).repeat(4, 0).repeat(4, 1)
-    edges = np.array(
-        [(k, k + 1) for k in range(25) if k % 5 < 4] + [(k, k + 5) for k in range(20)], np.int32
-    )
+    edges = np.array([(k, k + 1) for k in range(25) if k % 5 < 4] + [(k, k + 5) for k in range(20)], np.int32)
     superpixels = Superpixels(labels, np.full(25, 16, np.float32), edges, np.full(len(edges), 4, np.float32))
     ring = np.zeros((5, 5), bool)
     ring[1:4, 1:4] = True

@@ -41,6 +41,20 @@ overfit."""
 
 BIAS = -4.227
 
+STILL_COEFFICIENTS = {
+    "edge_colour": 0.397,
+    "colour_contrast": 0.317,
+    "log_area": -2.034,
+    "log_area_squared": -4.664,
+    "border": -9.131,
+    "compactness": 4.778,
+    "solidity": 0.016,
+    "centrality": -2.934,
+}
+"""Those cues that do not look at motion, for frames whose motion misleads."""
+
+STILL_BIAS = -1.436
+
 AGREEMENT = (
     "saliency",
     "saliency_contrast",
@@ -83,39 +97,40 @@ SALIENT_COEFFICIENTS = {
 SALIENT_BIAS = -3.766
 
 SURVEYED_COEFFICIENTS = {
-    "planar": 1.107,
-    "planar_contrast": 1.291,
-    "calm": -0.380,
-    "epipolar": -0.311,
-    "epipolar_contrast": -0.017,
-    "distance": 0.790,
-    "distance_contrast": 0.293,
-    "edge_colour": 0.936,
-    "edge_motion": 0.611,
-    "colour_contrast": -0.118,
-    "coherence": 1.843,
-    "log_area": -0.610,
-    "log_area_squared": -2.634,
-    "border": 1.288,
-    "compactness": 0.925,
-    "solidity": 0.266,
-    "centrality": -0.437,
-    "captured": -0.344,
-    "distance_times_coherence": -0.936,
-    "calm_times_epipolar": 1.101,
-    "epipolar_times_border": -6.331,
-    "saliency": 0.107,
-    "saliency_contrast": 2.059,
-    "saliency_overlap": -0.372,
-    "certain_overlap": 0.384,
-    "saliency_captured": -0.002,
+    "planar": 1.431,
+    "planar_contrast": -0.406,
+    "calm": 0.082,
+    "epipolar": -0.349,
+    "epipolar_contrast": 1.016,
+    "distance": -0.215,
+    "distance_contrast": 0.388,
+    "edge_colour": 0.603,
+    "edge_motion": 0.403,
+    "colour_contrast": 0.053,
+    "coherence": 1.345,
+    "log_area": -2.100,
+    "log_area_squared": -3.231,
+    "border": -0.055,
+    "compactness": 0.837,
+    "solidity": 0.465,
+    "centrality": -0.226,
+    "captured": -0.191,
+    "distance_times_coherence": -0.267,
+    "calm_times_epipolar": 0.126,
+    "epipolar_times_border": 0.251,
+    "saliency": -0.565,
+    "saliency_contrast": 2.331,
+    "saliency_overlap": 1.021,
+    "certain_overlap": 0.186,
+    "saliency_captured": -0.635,
 }
 """The same once the second network has been asked."""
 
-SURVEYED_BIAS = -4.310
+SURVEYED_BIAS = -3.899
 
 CUES, SALIENT_CUES = tuple(COEFFICIENTS), tuple(SALIENT_COEFFICIENTS)
 WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
+STILL_WEIGHTS = np.array(list(STILL_COEFFICIENTS.values()), np.float32)
 SALIENT_WEIGHTS = np.array(list(SALIENT_COEFFICIENTS.values()), np.float32)
 SURVEYED_WEIGHTS = np.array(list(SURVEYED_COEFFICIENTS.values()), np.float32)
 
@@ -263,6 +278,14 @@ def score_candidates(
         fitted = (SURVEYED_WEIGHTS, SURVEYED_BIAS) if evidence.surveyed else (SALIENT_WEIGHTS, SALIENT_BIAS)
         logits = salient_cues(superpixels, evidence, members) @ fitted[0] + fitted[1]
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def score_still(
+    superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Score in [0, 1] of every candidate by what it looks like alone, (N,) float32."""
+    cues = candidate_cues(superpixels, evidence, members)[:, [CUES.index(cue) for cue in STILL_COEFFICIENTS]]
+    return (1 / (1 + np.exp(-(cues @ STILL_WEIGHTS + STILL_BIAS)))).astype(np.float32)
 
 
 Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]
