@@ -2,13 +2,12 @@
 
     python benchmarks/fit_regions_ranking.py ROOT SPRITES [--still]
     python benchmarks/fit_regions_ranking.py ROOT SPRITES --glance FOLDER
-    python benchmarks/fit_regions_ranking.py ROOT SPRITES --survey FOLDER
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-The first fits the ranking of the first candidates, or that by their looks alone, the second that of what is
-known once the first network of the saliency has been asked, the third that after the second; FOLDER is what
+The first fits the ranking of the first candidates, or that by their looks alone; the second that of all
+candidates once the first network of the saliency has been asked; FOLDER is what
 `benchmarks/fit_regions_saliency.py` wrote, whose networks are asked of the videos that they were not trained
-on. Every step builds on those before: first ranking, glance, its ranking, survey, its ranking.
+on. Every step builds on those before: rankings of the first candidates, glance, the last ranking, survey.
 
 A run of frames from every train sequence of both. Every candidate counts, frames weigh
 the same, sprites together as much as `SPRITES_SHARE` says: from the large single objects of DAVIS alone
@@ -32,7 +31,7 @@ from scipy.optimize import minimize
 
 from alba.config import DatasetSettings
 from alba.datasets import Video, list_videos, open_video
-from alba.proposals.regions.backend import glances, last_candidates, survey, with_neighbours
+from alba.proposals.regions.backend import Network, glances
 from alba.proposals.regions.colour import NUM_BINS
 from alba.proposals.regions.ranking import (
     CUES,
@@ -43,7 +42,7 @@ from alba.proposals.regions.ranking import (
     salient_cues,
     score_candidates,
 )
-from alba.proposals.regions.saliency import FOLDS, REACH, Networks
+from alba.proposals.regions.saliency import FOLDS
 from alba.proposals.regions.superpixels import Superpixels
 from alba.proposals.regions.unet import probability, read_weights
 
@@ -58,16 +57,11 @@ Sample = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 class Fit(NamedTuple):
-    """A ranking to fit: cues and name, how much is to be known, and the networks' folder."""
+    """A ranking to fit: its constants' prefix, its cues, and where the weights of the first network are."""
 
     prefix: str
     cues: tuple[str, ...]
     folder: Path | None
-
-    def learns_from(self, evidence: Evidence) -> bool:
-        """Whether so much is known, and no more."""
-        known = "" if evidence.saliency is None else "SURVEYED_" if evidence.surveyed else "SALIENT_"
-        return known == self.prefix or (self.prefix == "STILL_" and not known)
 
 
 def samples(layout: str, root: Path, frames: range, ranking: Fit, share: float) -> Sample:
@@ -111,7 +105,7 @@ def looks(video: Video, times: range, ranking: Fit, fold: int, judged: list[Judg
     def score(
         superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        if ranking.learns_from(evidence):
+        if (evidence.saliency is None) == (ranking.folder is None):
             of = candidate_cues if evidence.saliency is None else salient_cues
             cues = of(superpixels, evidence, members)
             if ranking.prefix == "STILL_":
@@ -121,14 +115,12 @@ def looks(video: Video, times: range, ranking: Fit, fold: int, judged: list[Judg
 
     paths, so_far = list(video.frame_paths), np.zeros((2, NUM_BINS))
     inputs = ((video.frame(t), *flow_around(paths, t)) for t in times)
-    networks = dict.fromkeys(Networks._fields, lambda cues: np.zeros_like(cues[0]))
-    for which in Networks._fields[: {"SALIENT_": 1, "SURVEYED_": 2}.get(ranking.prefix, 0)]:
-        weights = read_weights(ranking.folder / f"{which}-without-{fold}.npz")
-        networks[which] = partial(probability, weights=weights)
-    for run, t in with_neighbours(glances(inputs, networks["glance"], so_far, score), REACH):
-        if len(run[t].pool.scores):
-            last_candidates(run[t].pool, survey(run, t, so_far, networks["survey"]))
-        yield run[t].superpixels
+    network: Network = lambda cues: np.zeros_like(cues[0])  # noqa: E731
+    if ranking.folder is not None:
+        weights = read_weights(ranking.folder / f"glance-without-{fold}.npz")
+        network = partial(probability, weights=weights)
+    for each in glances(inputs, network, so_far, score):
+        yield each.superpixels
 
 
 def truths_of(annotation: NDArray[np.uint8], superpixels: Superpixels) -> NDArray[np.float32]:
@@ -167,12 +159,10 @@ def main() -> None:
     parser.add_argument("sprites", type=Path)
     parser.add_argument("--still", action="store_true", help="without motion")
     parser.add_argument("--glance", type=Path)
-    parser.add_argument("--survey", type=Path)
     options = parser.parse_args()
     ranking = Fit("STILL_", tuple(STILL_COEFFICIENTS), None) if options.still else Fit("", CUES, None)
-    if options.glance or options.survey:
-        prefix = "SURVEYED_" if options.survey else "SALIENT_"
-        ranking = Fit(prefix, SALIENT_CUES, options.survey or options.glance)
+    if options.glance:
+        ranking = Fit("SALIENT_", SALIENT_CUES, options.glance)
     davis = samples("davis16", options.root, DAVIS_FRAMES, ranking, 1 - SPRITES_SHARE)
     sprites = samples("davis17", options.sprites, SPRITES_FRAMES, ranking, SPRITES_SHARE)
     weights, bias = fit(*(np.concatenate(pair) for pair in zip(davis, sprites, strict=True)))

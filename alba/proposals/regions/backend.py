@@ -177,9 +177,7 @@ def glances(
 
 
 def survey(run: Sequence[Glance], t: int, so_far: NDArray[np.float64], network: Network) -> Evidence:
-    """The evidence of frame `t` of a run with the saliency that both networks make of the run, their mean.
-
-    Each is wrong where the other is not: with 54 training videos the second learns more than holds of others.
+    """The evidence of frame `t` of a run with the saliency that the second network makes of the run.
 
     Parameters
     ----------
@@ -193,8 +191,7 @@ def survey(run: Sequence[Glance], t: int, so_far: NDArray[np.float64], network: 
     """
     here = run[t]
     picture = network(survey_cues([each.view for each in run], t, (so_far[0], so_far[1])))
-    both = (picture + here.view.glance) / np.float32(2)
-    return replace(here.evidence, saliency=saliency(here.superpixels, both), surveyed=True)
+    return replace(here.evidence, saliency=saliency(here.superpixels, picture))
 
 
 def with_neighbours(items: Iterable[T], reach: int) -> Iterator[tuple[list[T], int]]:

@@ -92,47 +92,14 @@ SALIENT_COEFFICIENTS = {
     "certain_overlap": 0.573,
     "saliency_captured": -0.108,
 }
-"""The same once the first network has been asked, with the cues of `salient_cues`."""
+"""The same once a network of the saliency has been asked, with the cues of `salient_cues`."""
 
 SALIENT_BIAS = -3.766
-
-SURVEYED_COEFFICIENTS = {
-    "planar": 1.431,
-    "planar_contrast": -0.406,
-    "calm": 0.082,
-    "epipolar": -0.349,
-    "epipolar_contrast": 1.016,
-    "distance": -0.215,
-    "distance_contrast": 0.388,
-    "edge_colour": 0.603,
-    "edge_motion": 0.403,
-    "colour_contrast": 0.053,
-    "coherence": 1.345,
-    "log_area": -2.100,
-    "log_area_squared": -3.231,
-    "border": -0.055,
-    "compactness": 0.837,
-    "solidity": 0.465,
-    "centrality": -0.226,
-    "captured": -0.191,
-    "distance_times_coherence": -0.267,
-    "calm_times_epipolar": 0.126,
-    "epipolar_times_border": 0.251,
-    "saliency": -0.565,
-    "saliency_contrast": 2.331,
-    "saliency_overlap": 1.021,
-    "certain_overlap": 0.186,
-    "saliency_captured": -0.635,
-}
-"""The same once the second network has been asked."""
-
-SURVEYED_BIAS = -3.899
 
 CUES, SALIENT_CUES = tuple(COEFFICIENTS), tuple(SALIENT_COEFFICIENTS)
 WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
 STILL_WEIGHTS = np.array(list(STILL_COEFFICIENTS.values()), np.float32)
 SALIENT_WEIGHTS = np.array(list(SALIENT_COEFFICIENTS.values()), np.float32)
-SURVEYED_WEIGHTS = np.array(list(SURVEYED_COEFFICIENTS.values()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -151,9 +118,7 @@ class Evidence:
     recalled : Recollection
         What the frames before held.
     saliency : (S,) float32 in [0, 1], optional
-        What a network of `alba.proposals.regions.saliency` says, once one has been asked.
-    surveyed : bool
-        Whether it was the second.
+        What the networks of `alba.proposals.regions.saliency` say, once one has been asked.
     """
 
     lab: NDArray[np.float32]
@@ -164,7 +129,6 @@ class Evidence:
     distance: NDArray[np.float32]
     recalled: Recollection
     saliency: NDArray[np.float32] | None = None
-    surveyed: bool = False
 
 
 def candidate_cues(
@@ -275,8 +239,7 @@ def score_candidates(
     if evidence.saliency is None:
         logits = candidate_cues(superpixels, evidence, members) @ WEIGHTS + BIAS
     else:
-        fitted = (SURVEYED_WEIGHTS, SURVEYED_BIAS) if evidence.surveyed else (SALIENT_WEIGHTS, SALIENT_BIAS)
-        logits = salient_cues(superpixels, evidence, members) @ fitted[0] + fitted[1]
+        logits = salient_cues(superpixels, evidence, members) @ SALIENT_WEIGHTS + SALIENT_BIAS
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 

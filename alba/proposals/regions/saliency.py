@@ -186,11 +186,6 @@ class View:
     inside: NDArray[np.float64]
     outside: NDArray[np.float64]
 
-    @property
-    def glance(self) -> NDArray[np.float32]:
-        """(h, w) float32 in [0, 1], what the first network said."""
-        return self.cues[SURVEY_CUES.index("glance")]
-
     @classmethod
     def of(
         cls,
