@@ -81,12 +81,13 @@ def networks_for(video: str) -> Networks:
     are elsewhere. For the videos that the networks were trained on, known by name, there are others that
     were trained without a third of them.
     """
-    folds = (_networks(f"without-{fold}") for fold in range(FOLDS))
-    return next((each for each in folds if video in each.glance["held_out"]), _networks("all"))
+    names = (f"without-{fold}" for fold in range(FOLDS))
+    suited = next((name for name in names if video in _read("glance", name)["held_out"]), "all")
+    return Networks(_read("glance", suited), _read("survey", suited))
 
 
-def _networks(name: str) -> Networks:
-    return Networks(*(read_weights(WEIGHTS / f"{which}-{name}.npz") for which in Networks._fields))
+def _read(which: str, name: str) -> Weights:
+    return read_weights(WEIGHTS / f"{which}-{name}.npz")
 
 
 def glance_cues(
