@@ -6,7 +6,8 @@ ROOT is the official layout. Prints, for every sequence and on average: J of the
 J of the greedy union (by falling score, a proposal joins when it raises the IoU and at least half of it
 lies inside the object) and of the best-first union (the largest gain first, until none helps); the share
 of frames whose best proposal exceeds IoU 0.5; J of the top-ranked proposal; proposals per frame; processor
-seconds per frame on one core for the proposals and for the flow.
+seconds per frame on one core for the proposals and for the flow. With --stores FOLDER it judges the stores
+that are there, and the times are those of reading.
 """
 
 import argparse
@@ -19,10 +20,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import alba.store
 from alba.config.backends import RegionsOptions
 from alba.masks import iou_matrix
-from alba.proposals.protocol import FrameInput, Proposals
+from alba.proposals.protocol import FrameInput
 from alba.proposals.regions.backend import RegionsBackend
+from alba.store import ProposalStore
 
 
 def sequences(root: Path, split: str) -> list[str]:
@@ -95,18 +98,31 @@ def inputs_of(paths: list[Path], clock: Clock) -> Iterator[FrameInput]:
         yield frame, forward, backward
 
 
-def figures_of(proposals: Proposals, annotation: Path) -> tuple[float, ...]:
+def figures_of(masks: NDArray[np.bool_], annotation: Path) -> tuple[float, ...]:
     """The columns of the table but the times, in their order."""
     truth = cv2.imread(str(annotation), cv2.IMREAD_GRAYSCALE) > 0
-    overlaps = iou_matrix(proposals.masks, truth[None])[:, 0] if len(proposals) else np.zeros(1)
+    overlaps = iou_matrix(masks, truth[None])[:, 0] if len(masks) else np.zeros(1)
     return (
         float(overlaps.max()),
-        greedy_union(proposals.masks, truth),
-        best_first_union(proposals.masks, truth),
+        greedy_union(masks, truth),
+        best_first_union(masks, truth),
         float(overlaps.max() > 0.5),
         float(overlaps[0]),
-        len(proposals),
+        len(masks),
     )
+
+
+def masks_of(
+    backend: RegionsBackend, stores: Path | None, paths: list[Path], clock: Clock
+) -> Iterator[NDArray[np.bool_]]:
+    """Masks of frame after frame, made now or read."""
+    if stores is None:
+        for proposals in backend.propose_video(inputs_of(paths, clock)):
+            yield proposals.masks
+        return
+    store = alba.store.open(stores / f"{paths[0].parent.name}.zarr")
+    assert isinstance(store, ProposalStore)
+    yield from map(store.frame_masks, range(len(store)))
 
 
 def main() -> None:
@@ -116,6 +132,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of sequences")
     parser.add_argument("--max-proposals", type=int, default=RegionsOptions().max_proposals)
+    parser.add_argument("--stores", type=Path, help="folder of proposals stores, of any backend")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     backend = RegionsBackend(RegionsOptions(max_proposals=options.max_proposals))
@@ -127,11 +144,11 @@ def main() -> None:
         truths = options.root / "Annotations/480p" / name
         backend.begin_video(name)
         clock, figures, begun = Clock(), [], time.process_time()
-        for t, proposals in enumerate(backend.propose_video(inputs_of(paths, clock))):
+        for t, masks in enumerate(masks_of(backend, options.stores, paths, clock)):
             # DAVIS 2016 scores neither the first nor the last frame.
             if 0 < t < len(paths) - 1 and t % options.stride == 0:
                 with clock.measure("judging"):
-                    figures.append(figures_of(proposals, truths / f"{paths[t].stem}.png"))
+                    figures.append(figures_of(masks, truths / f"{paths[t].stem}.png"))
         proposing = time.process_time() - begun - sum(clock.seconds.values())
         times = proposing / len(paths), clock.seconds["flow"] / len(paths)
         rows.append((*np.mean(figures, 0), *times))
