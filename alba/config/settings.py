@@ -329,7 +329,7 @@ class RefinementSettings(TrainingSettings):
     )
     mixed_precision: bool = Field(True, description="convolutions in bfloat16")
     validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.2,
+        0.0,
         description="share of the training videos that this stage does not learn from (with the share and "
         "seed of assignment the same ones): the epoch that does best on them is published; 0: the last one",
     )

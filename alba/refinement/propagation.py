@@ -58,4 +58,8 @@ def consistency(lab: NDArray[np.float16], flow: NDArray[np.float16]) -> NDArray[
     lab : (T, 3, h, w) float16
     flow : (T, 4, h, w) float16
     """
-    return np.stack([mistrust(list(lab), list(flow), t) for t in range(len(flow))]).astype(np.float16)
+    labs, flows = list(lab), list(flow)
+    result = np.empty(flow.shape, np.float16)
+    for t in range(len(flow)):
+        result[t] = mistrust(labs, flows, t)
+    return result
