@@ -157,8 +157,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
-    parser.add_argument("--still", action="store_true", help="without motion")
-    parser.add_argument("--glance", type=Path)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--still", action="store_true", help="without motion")
+    which.add_argument("--glance", type=Path)
     options = parser.parse_args()
     ranking = Fit("STILL_", tuple(STILL_COEFFICIENTS), None) if options.still else Fit("", CUES, None)
     if options.glance:

@@ -122,6 +122,7 @@ def masks_of(
         return
     store = alba.store.open(stores / f"{paths[0].parent.name}.zarr")
     assert isinstance(store, ProposalStore)
+    assert len(store) == len(paths), f"{store.address} is of another video"
     yield from map(store.frame_masks, range(len(store)))
 
 

@@ -43,7 +43,8 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     """Find the proposals of every frame and publish them as a proposals store.
 
     A frame may have none, and so may all of them. Frames are read ahead and proposals are written behind
-    while the backend computes; of a video of any length a few batches are held.
+    while the backend computes; of a video of any length a few batches are held,
+    or the frames that the backend looks ahead.
 
     Parameters
     ----------

@@ -45,9 +45,10 @@ _SURVIVORS = 150  # candidates that go on to the next round
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # thresholds on the maps, all in [0, 1]
 _RECALLED_LEVELS = (0.3, 0.5, 0.7)
 _SALIENT_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+_SAME = 0.95  # IoU above which two candidates are one
 _STILL = 12  # candidates kept for what they look like, whatever their motion
 _VOTERS = 40  # candidates that the second network hears of
-REMEMBERED = 8  # proposals that the next frame is told of
+_REMEMBERED = 8  # candidates that the next frame is told of
 _TREE_WEIGHTS = (
     (0.5, 4.0),
     (1.0, 1.0),
@@ -90,23 +91,32 @@ class RegionsBackend:
         flow_forward: NDArray[np.float32] | None,
         flow_backward: NDArray[np.float32] | None,
     ) -> Proposals:
-        """Propose masks for a video of one frame; see `ProposalBackend.propose`."""
+        """Propose masks for a video of one frame; see `ProposalBackend.propose`.
+
+        Calls in a row do not hear of each other: frames of one video go to `propose_video` together.
+        """
         return next(self.propose_video([(frame, flow_forward, flow_backward)]))
 
     def propose_video(self, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
         """Propose masks for frame after frame; see `VideoProposalBackend.propose_video`."""
-        so_far = np.zeros((2, NUM_BINS))
-        first = partial(probability, weights=self._networks.glance)
-        for run, t in with_neighbours(glances(inputs, first, so_far), REACH):
-            yield self._propose(run, t, so_far)
+        first, second = (partial(probability, weights=weights) for weights in self._networks)
+        return self._look_twice(inputs, first, second)
 
-    def _propose(self, run: Sequence["Glance"], t: int, so_far: NDArray[np.float64]) -> Proposals:
-        here = run[t]
-        superpixels, evidence, pool = here.superpixels, here.evidence, here.pool
-        if len(pool.scores):
-            evidence = survey(run, t, so_far, partial(probability, weights=self._networks.survey))
-            last_candidates(pool, evidence)
-        members, scores = pool.chosen(self._options.nms_iou, self._options.max_proposals)
+    def _look_twice(
+        self, inputs: Iterable[FrameInput], first: "Network", second: "Network"
+    ) -> Iterator[Proposals]:
+        so_far = np.zeros((2, NUM_BINS))
+        for run, t in with_neighbours(glances(inputs, first, so_far), REACH):
+            here = run[t]
+            evidence = here.evidence
+            if len(here.pool.scores):
+                evidence = survey(run, t, so_far, second)
+                last_candidates(here.pool, evidence)
+            yield self._proposals(here, evidence)
+
+    def _proposals(self, here: "Glance", evidence: Evidence) -> Proposals:
+        superpixels = here.superpixels
+        members, scores = here.pool.chosen(self._options.nms_iou, self._options.max_proposals)
         masks = np.zeros((len(members), *here.size), bool)
         for mask, member in zip(masks, members, strict=True):
             mask[:] = upsample(superpixels.labels, member, here.size)
@@ -126,7 +136,7 @@ class Glance:
     superpixels : Superpixels
     evidence : Evidence
     pool : Pool
-        The first candidates.
+        Its candidates; the second look adds to them.
     view : View
         What other frames hear of it.
     """
@@ -164,7 +174,7 @@ def glances(
         superpixels = find_superpixels(work.lab, motion.residual)
         evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
         pool = first_candidates(superpixels, evidence, score)
-        memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+        memory.keep(superpixels, pool.best(_REMEMBERED)[0], pool.consensus())
         cues = look(pool, evidence, agreed)
         glance = network(cues)
         evidence = replace(evidence, saliency=saliency(superpixels, glance))
@@ -195,7 +205,10 @@ def survey(run: Sequence[Glance], t: int, so_far: NDArray[np.float64], network: 
 
 
 def with_neighbours(items: Iterable[T], reach: int) -> Iterator[tuple[list[T], int]]:
-    """Every item as a place in a run that holds up to `reach` items before and after it."""
+    """Every item as a place in a run that holds the `reach` items before and after it, if there are so many.
+
+    A run has at most 2 reach + 1 items.
+    """
     run: deque[T] = deque(maxlen=2 * reach + 1)
     waiting = 0
     for item in items:
@@ -338,8 +351,12 @@ class Pool:
             self.still = self.members[suppress(self.members, self.superpixels.areas, looks, 0.7, _STILL)]
 
     def chosen(self, overlap: float, most: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Members (N, S) bool and falling scores of the proposals: one in five for those set aside."""
+        """Members (N, S) bool and falling scores of the proposals.
+
+        One in five places is for those set aside, the best-scored of them, while there are any.
+        """
         self.add(self.still)
+        overlap = min(overlap, _SAME)
         areas, scores = self.superpixels.areas, self.scores
         ahead = np.zeros(len(scores), np.float32)
         ahead[len(scores) - len(self.still) :] = 1
@@ -350,7 +367,7 @@ class Pool:
 
     def thin(self, most: int) -> None:
         """Keep the best of them, no near-duplicates."""
-        kept = suppress(self.members, self.superpixels.areas, self.scores, 0.95, most)
+        kept = suppress(self.members, self.superpixels.areas, self.scores, _SAME, most)
         self.members, self.scores = self.members[kept], self.scores[kept]
 
     def best(self, count: int, overlap: float = 0.7) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
