@@ -1,15 +1,12 @@
-"""Train one of the two networks of `regions` that map what moves, and write its weights.
+"""Train the network of `regions` that maps what moves, and write its weights.
 
-    python benchmarks/fit_regions_saliency.py glance ROOT SPRITES OUTPUT
-    python benchmarks/fit_regions_saliency.py survey ROOT SPRITES OUTPUT
+    python benchmarks/fit_regions_saliency.py ROOT SPRITES OUTPUT
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-Writes OUTPUT/glance-all.npz (or survey), trained on all train videos of both, and the same for without-0, 1
-and 2, each trained without every third video: the ranking is fitted on what these say of the videos that they
-have not seen, and proposals of train videos are made with them. The second network, survey, learns from what
-the first, found in OUTPUT, says of videos that it has not seen. Both go to `alba/proposals/regions/weights`.
-Prints the IoU of the thresholded maps on unseen videos. `benchmarks/fit_regions_ranking.py` says in which
-order all is fitted.
+Writes OUTPUT/all.npz, trained on all train videos of both, and OUTPUT/without-{0,1,2}.npz, each trained
+without every third video: the ranking is fitted on what these say of the videos that they have not seen, and
+proposals of train videos are made with them. All four go to `alba/proposals/regions/weights`. Prints the IoU
+of the thresholded map on unseen videos.
 """
 
 import argparse
@@ -27,23 +24,23 @@ from numpy.typing import NDArray
 from proposals import flow_around
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from alba.config import DatasetSettings
-from alba.datasets import list_videos, open_video
-from alba.proposals.regions.backend import glances, with_neighbours
-from alba.proposals.regions.colour import NUM_BINS
-from alba.proposals.regions.saliency import FOLDS, GLANCE_CUES, REACH, Networks, survey_cues
-from alba.proposals.regions.unet import WIDTHS, probability, read_weights
+from alba.datasets import Video, list_videos, open_video
+from alba.proposals.regions.backend import REMEMBERED, first_candidates, gather_evidence, look
+from alba.proposals.regions.frame import reduce_frame
+from alba.proposals.regions.memory import Memory
+from alba.proposals.regions.motion import residual_motion
+from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel
+from alba.proposals.regions.superpixels import find_superpixels
 
+FOLDS = 3
 FRAMES = 44  # of a video, from its middle
 SPRITES_SHARE = 0.25  # of the frames of a batch
 BATCH, STEPS, LEARNING_RATE = 8, 700, 2e-3
-WINDOW = 88, 160  # height and width of what a step sees of its pictures
-AVERAGING = 0.98  # share of the running mean that a step leaves as it is
 CUE_DROPOUT = 0.08
-MIRRORED = GLANCE_CUES.index("velocity_x")
-LAB = slice(GLANCE_CUES.index("lightness"), GLANCE_CUES.index("b") + 1)
+MIRRORED = CUES.index("velocity_x")
+LAB = slice(CUES.index("lightness"), CUES.index("b") + 1)
 
 
 @dataclass(frozen=True)
@@ -54,37 +51,44 @@ class Lesson:
     truth: NDArray[np.float16]
 
 
-def lesson(layout: str, root: Path, glances_of: Path | None, number: int, name: str) -> Lesson:
-    """What a video has to teach the first network, or the second if the weights of the first are there."""
+def collect(layout: str, root: Path, name: str) -> Lesson:
+    """What one video has to teach."""
     cv2.setNumThreads(1)
     video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
+    memory, colours = Memory(), ColourModel()
     first = max(0, (len(video) - FRAMES) // 2)
-    frames = range(first, min(len(video), first + FRAMES))
-    inputs = ((video.frame(t), *flow_around(list(video.frame_paths), t)) for t in frames)
-    so_far = np.zeros((2, NUM_BINS))
-    if glances_of is None:
-        found = glances(inputs, lambda cues: np.zeros_like(cues[0]), so_far)
-        cues = [each.view.cues[: len(GLANCE_CUES)].astype(np.float16) for each in found]
-    else:
-        weights = read_weights(glances_of / f"glance-without-{number % FOLDS}.npz")
-        runs = with_neighbours(glances(inputs, partial(probability, weights=weights), so_far), REACH)
-        seen = (survey_cues([each.view for each in run], t, (so_far[0], so_far[1])) for run, t in runs)
-        cues = [each.astype(np.float16) for each in seen]
-    truth = [truth_of(video.annotation(t), cues[0].shape[1:]) for t in frames]
-    return Lesson(np.stack(cues), np.stack(truth))
+    found = [
+        pair
+        for t in range(first, min(len(video), first + FRAMES))
+        if (pair := lesson_of(video, t, memory, colours)) is not None
+    ]
+    return Lesson(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
-def truth_of(annotation: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.float16]:
-    objects = np.float32((annotation > 0) & (annotation < 255))
-    return cv2.resize(objects, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float16)
+def lesson_of(
+    video: Video, t: int, memory: Memory, colours: ColourModel
+) -> tuple[NDArray[np.float16], NDArray[np.float16]] | None:
+    work = reduce_frame(video.frame(t), *flow_around(list(video.frame_paths), t))
+    motion = residual_motion(work)
+    superpixels = find_superpixels(work.lab, motion.residual)
+    evidence = gather_evidence(superpixels, work, motion, memory.recall(superpixels, work.backward))
+    pool = first_candidates(superpixels, evidence)
+    if not len(pool.scores):
+        return None
+    cues = look(pool, evidence, colours)
+    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+    truth = video.annotation(t)
+    objects = np.float32((truth > 0) & (truth < 255))
+    truth_map = cv2.resize(objects, cues.shape[:0:-1], interpolation=cv2.INTER_AREA)
+    return cues.astype(np.float16), truth_map.astype(np.float16)
 
 
 class Network(nn.Module):
-    """The U-Net of `alba.proposals.regions.unet`, with batch normalisation."""
+    """The U-Net of `alba.proposals.regions.saliency`, with batch normalisation."""
 
-    def __init__(self, num_cues: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        before = (num_cues, *WIDTHS[:-1])
+        before = (len(CUES), *WIDTHS[:-1])
         self.down = nn.ModuleList(_block(c, d) for c, d in zip(before, WIDTHS, strict=True))
         self.up = nn.ModuleList(_block(c + d, c) for c, d in pairwise(WIDTHS))
         self.out = nn.Conv2d(WIDTHS[0], 1, 1)
@@ -140,16 +144,12 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     return entropy + 1 - ((shared + 20) / (union + 20)).mean()
 
 
-def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> nn.Module:
-    """A network with the running mean of its weights, which varies less from one training to the next."""
+def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Network:
     torch.manual_seed(seed)
-    places = np.random.default_rng(seed + 99)
-    network = Network(davis[0].cues.shape[1]).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True)
+    network = Network().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
-    for _, batch in zip(range(STEPS), batches(davis, sprites, seed), strict=False):
-        cues, truth = crop(*batch, places)
+    for _, (cues, truth) in zip(range(STEPS), batches(davis, sprites, seed), strict=False):
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(cues.contiguous(memory_format=torch.channels_last))
         loss = loss_of(logits.float(), truth)
@@ -157,20 +157,11 @@ def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> nn.M
         loss.backward()
         optimizer.step()
         schedule.step()
-        averaged.update_parameters(network)
-    return averaged.module.eval()
+    return network.eval()
 
 
-def crop(cues: Tensor, truth: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Cut the same window out of all pictures of a batch."""
-    (height, width), (all_rows, all_columns) = WINDOW, truth.shape[1:]
-    top, left = generator.integers(0, all_rows - height + 1), generator.integers(0, all_columns - width + 1)
-    window = ..., slice(top, top + height), slice(left, left + width)
-    return cues[window], truth[window]
-
-
-def export(network: nn.Module, path: Path, held_out: Sequence[str]) -> None:
-    """Write the weights as `alba.proposals.regions.unet` reads them, normalisation folded in."""
+def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
+    """Write the weights as `alba.proposals.regions.saliency` reads them, normalisation folded in."""
     weights: dict[str, Tensor] = {}
     for side in ("down", "up"):
         for scale, block in enumerate(getattr(network, side)):
@@ -186,37 +177,34 @@ def export(network: nn.Module, path: Path, held_out: Sequence[str]) -> None:
 
 
 @torch.no_grad()
-def overlap(network: nn.Module, video: Lesson) -> float:
+def overlap_of(network: Network, video: Lesson) -> float:
     """Mean IoU of the map above one half with the truth."""
-    parts = [network(part.float()).numpy() > 0 for part in torch.from_numpy(video.cues).split(16)]
-    predicted, truth = np.concatenate(parts), video.truth > 0.5
+    predicted = network(torch.from_numpy(video.cues.astype(np.float32))).numpy() > 0
+    truth = video.truth > 0.5
     shared, union = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     return float(np.mean(shared / np.maximum(union, 1)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("which", choices=Networks._fields)
     parser.add_argument("root", type=Path)
     parser.add_argument("sprites", type=Path)
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    glances_of = options.output if options.which == "survey" else None
     lessons, names = [], []
     with ProcessPoolExecutor() as processes:
         for layout, root in (("davis16", options.root), ("davis17", options.sprites)):
             names.append(list_videos(DatasetSettings(layout=layout, root=str(root)), "train"))
-            of = partial(lesson, layout, root, glances_of)
-            lessons.append(list(processes.map(of, range(len(names[-1])), names[-1])))
-    export(train(*lessons, seed=FOLDS), options.output / f"{options.which}-all.npz", [])
+            lessons.append(list(processes.map(partial(collect, layout, root), names[-1])))
+    export(train(*lessons, seed=FOLDS), options.output / "all.npz", [])
     for fold in range(FOLDS):
         seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
         network = train(*seen, seed=fold)
         held_out = [name for of in names for name in of[fold::FOLDS]]
-        export(network, options.output / f"{options.which}-without-{fold}.npz", held_out)
-        unseen = [np.mean([overlap(network, v) for v in videos[fold::FOLDS]]) for videos in lessons]
-        print(f"{options.which} without {fold}: DAVIS {unseen[0]:.3f}, sprites {unseen[1]:.3f}", flush=True)
+        export(network, options.output / f"without-{fold}.npz", held_out)
+        unseen = [np.mean([overlap_of(network, v) for v in videos[fold::FOLDS]]) for videos in lessons]
+        print(f"without {fold}: DAVIS {unseen[0]:.3f}, sprites {unseen[1]:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,21 @@ ROOT is the official layout. Prints, for every sequence and on average: J of the
 J of the greedy union (by falling score, a proposal joins when it raises the IoU and at least half of it
 lies inside the object) and of the best-first union (the largest gain first, until none helps); the share
 of frames whose best proposal exceeds IoU 0.5; J of the top-ranked proposal; proposals per frame; processor
-seconds per frame on one core for the proposals and for the flow. With --stores FOLDER it judges the stores
-that are there, and the times are those of reading.
+seconds per frame on one core for the proposals and for the flow.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import alba.store
 from alba.config.backends import RegionsOptions
 from alba.masks import iou_matrix
-from alba.proposals.protocol import FrameInput
+from alba.proposals.protocol import Proposals
 from alba.proposals.regions.backend import RegionsBackend
-from alba.store import ProposalStore
 
 
 def sequences(root: Path, split: str) -> list[str]:
@@ -75,55 +70,28 @@ def flow_around(paths: list[Path], t: int) -> list[NDArray[np.float32]]:
     return [-backward if forward is None else forward, -forward if backward is None else backward]
 
 
-class Clock:
-    """Processor seconds by part of the work."""
-
-    def __init__(self) -> None:
-        self.seconds = {"reading": 0.0, "flow": 0.0, "judging": 0.0}
-
-    @contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        """Add what is spent within to a part."""
-        begun = time.process_time()
-        yield
-        self.seconds[part] += time.process_time() - begun
+def propose(backend: RegionsBackend, paths: list[Path], t: int) -> tuple[Proposals, tuple[float, float]]:
+    """Proposals of frame `t`; processor seconds that they took, and that the flow took."""
+    frame = cv2.cvtColor(cv2.imread(str(paths[t])), cv2.COLOR_BGR2RGB)
+    begun = time.process_time()
+    flow = flow_around(paths, t)
+    flowed = time.process_time()
+    proposals = backend.propose(frame, *flow)
+    return proposals, (time.process_time() - flowed, flowed - begun)
 
 
-def inputs_of(paths: list[Path], clock: Clock) -> Iterator[FrameInput]:
-    for t in range(len(paths)):
-        with clock.measure("reading"):
-            frame = cv2.cvtColor(cv2.imread(str(paths[t])), cv2.COLOR_BGR2RGB)
-        with clock.measure("flow"):
-            forward, backward = flow_around(paths, t)
-        yield frame, forward, backward
-
-
-def figures_of(masks: NDArray[np.bool_], annotation: Path) -> tuple[float, ...]:
+def figures_of(proposals: Proposals, annotation: Path) -> tuple[float, ...]:
     """The columns of the table but the times, in their order."""
     truth = cv2.imread(str(annotation), cv2.IMREAD_GRAYSCALE) > 0
-    overlaps = iou_matrix(masks, truth[None])[:, 0] if len(masks) else np.zeros(1)
+    overlaps = iou_matrix(proposals.masks, truth[None])[:, 0] if len(proposals) else np.zeros(1)
     return (
         float(overlaps.max()),
-        greedy_union(masks, truth),
-        best_first_union(masks, truth),
+        greedy_union(proposals.masks, truth),
+        best_first_union(proposals.masks, truth),
         float(overlaps.max() > 0.5),
         float(overlaps[0]),
-        len(masks),
+        len(proposals),
     )
-
-
-def masks_of(
-    backend: RegionsBackend, stores: Path | None, paths: list[Path], clock: Clock
-) -> Iterator[NDArray[np.bool_]]:
-    """Masks of frame after frame, made now or read."""
-    if stores is None:
-        for proposals in backend.propose_video(inputs_of(paths, clock)):
-            yield proposals.masks
-        return
-    store = alba.store.open(stores / f"{paths[0].parent.name}.zarr")
-    assert isinstance(store, ProposalStore)
-    assert len(store) == len(paths), f"{store.address} is of another video"
-    yield from map(store.frame_masks, range(len(store)))
 
 
 def main() -> None:
@@ -133,7 +101,6 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of sequences")
     parser.add_argument("--max-proposals", type=int, default=RegionsOptions().max_proposals)
-    parser.add_argument("--stores", type=Path, help="folder of proposals stores, of any backend")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     backend = RegionsBackend(RegionsOptions(max_proposals=options.max_proposals))
@@ -144,15 +111,13 @@ def main() -> None:
         paths = sorted((options.root / "JPEGImages/480p" / name).glob("*.jpg"))
         truths = options.root / "Annotations/480p" / name
         backend.begin_video(name)
-        clock, figures, begun = Clock(), [], time.process_time()
-        for t, masks in enumerate(masks_of(backend, options.stores, paths, clock)):
+        figures = []
+        for t in range(len(paths) - 1):  # all of them, since the backend remembers
+            proposals, times = propose(backend, paths, t)
             # DAVIS 2016 scores neither the first nor the last frame.
-            if 0 < t < len(paths) - 1 and t % options.stride == 0:
-                with clock.measure("judging"):
-                    figures.append(figures_of(masks, truths / f"{paths[t].stem}.png"))
-        proposing = time.process_time() - begun - sum(clock.seconds.values())
-        times = proposing / len(paths), clock.seconds["flow"] / len(paths)
-        rows.append((*np.mean(figures, 0), *times))
+            if t > 0 and t % options.stride == 0:
+                figures.append((*figures_of(proposals, truths / f"{paths[t].stem}.png"), *times))
+        rows.append(np.mean(figures, 0))
         print(f"{name:20s}" + "".join(f"{value:10.3f}" for value in rows[-1]), flush=True)
     print(f"{'mean':20s}" + "".join(f"{value:10.3f}" for value in np.mean(rows, 0)))
 

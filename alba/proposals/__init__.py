@@ -1,12 +1,6 @@
 """Mask proposals: one protocol, several backends, and the stage that writes the proposals store."""
 
-from alba.proposals.protocol import (
-    BatchProposalBackend,
-    FrameInput,
-    ProposalBackend,
-    Proposals,
-    VideoProposalBackend,
-)
+from alba.proposals.protocol import BatchProposalBackend, FrameInput, ProposalBackend, Proposals
 from alba.proposals.stage import compute_proposals, load_backend
 
 __all__ = [
@@ -14,7 +8,6 @@ __all__ = [
     "FrameInput",
     "ProposalBackend",
     "Proposals",
-    "VideoProposalBackend",
     "compute_proposals",
     "load_backend",
 ]

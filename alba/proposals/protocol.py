@@ -1,6 +1,6 @@
 """What every proposal backend takes and gives."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -60,8 +60,8 @@ class ProposalBackend(Protocol):
         Parameters
         ----------
         name : str
-            Of the video or, where it was made from others, of that which fills its frames
-            (`Video.backdrop`): a backend that has learned from videos uses what has not seen this one.
+            Of the video or, where it was made from others, of that which fills its frames (`Video.backdrop`):
+            a backend that has learned from videos uses what has not learned from this one.
         """
         ...
 
@@ -101,17 +101,5 @@ class BatchProposalBackend(ProposalBackend, Protocol):
         """Propose masks for frames of one size, in their order.
 
         An iterator, so that masks at full size exist for one frame at a time.
-        """
-        ...
-
-
-@runtime_checkable
-class VideoProposalBackend(ProposalBackend, Protocol):
-    """A backend that looks at the frames around each frame."""
-
-    def propose_video(self, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
-        """Propose masks for the frames of a video, which come in order, in their order.
-
-        It takes a bounded number of frames more than it has given the proposals of.
         """
         ...

@@ -15,13 +15,7 @@ from alba.datasets.read_ahead import read_ahead
 from alba.errors import StoreError
 from alba.masks import pack_masks
 from alba.progress import progress
-from alba.proposals.protocol import (
-    BatchProposalBackend,
-    FrameInput,
-    ProposalBackend,
-    Proposals,
-    VideoProposalBackend,
-)
+from alba.proposals.protocol import BatchProposalBackend, FrameInput, ProposalBackend, Proposals
 from alba.store import PROPOSALS, FlowStore, StoreWriter
 from alba.store import open as open_store
 from alba.store.write_behind import write_behind
@@ -43,8 +37,7 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
     """Find the proposals of every frame and publish them as a proposals store.
 
     A frame may have none, and so may all of them. Frames are read ahead and proposals are written behind
-    while the backend computes; of a video of any length a few batches are held,
-    or the frames that the backend looks ahead.
+    while the backend computes; of a video of any length a few batches are held.
 
     Parameters
     ----------
@@ -81,9 +74,6 @@ def compute_proposals(video: Video, settings: ProposalSettings, flow: Path | Non
 
 def _propose(backend: ProposalBackend, inputs: Iterable[FrameInput]) -> Iterator[Proposals]:
     """Proposals of frame after frame."""
-    if isinstance(backend, VideoProposalBackend):
-        yield from backend.propose_video(inputs)
-        return
     if not isinstance(backend, BatchProposalBackend):
         for each in inputs:
             yield backend.propose(*each)

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from alba.proposals.regions.frame import WorkFrame, shrink
+from alba.proposals.regions.frame import WorkFrame
 from alba.proposals.regions.motion import Motion, relative
 from alba.refinement.consensus import consensus
 
@@ -117,12 +118,23 @@ def look(
     length = np.linalg.norm(motion.residual, axis=-1)
     planar, epipolar = relative(motion.planar), relative(motion.epipolar)
     direction = motion.residual * (relative(length) / np.maximum(length, 1e-6))[..., None]
+    scale = size[1] / work.size[1], size[0] / work.size[0]
+    flow = [
+        shrink(component, size) * factor
+        for field in (work.forward, work.backward)
+        for component, factor in zip(field, scale, strict=True)
+    ]
     moving = [shrink(picture, size) for picture in (planar, epipolar, *np.moveaxis(direction, -1, 0))]
     colours = [shrink(channel, size) for channel in np.moveaxis(work.lab, -1, 0)]
     return View(
         np.stack(colours).astype(np.float16),
-        work.flow_at(size).astype(np.float16),
+        np.stack(flow).astype(np.float16),
         np.stack(moving).astype(np.float16),
         consensus(small, weights).astype(np.float16),
         tracks,
     )
+
+
+def shrink(picture: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample an (H, W) picture to `size` by the mean over each pixel's area."""
+    return cv2.resize(np.ascontiguousarray(picture), size[::-1], interpolation=cv2.INTER_AREA)

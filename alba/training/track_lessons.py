@@ -24,8 +24,8 @@ from alba.errors import TrainingError
 from alba.grouping import roll_out
 from alba.masks import VOID, keep_main_track, paint, track_weights
 from alba.progress import progress
-from alba.proposals.regions.frame import shrink
 from alba.refinement import ObjectCues, Scene, shared_cues
+from alba.refinement.scene import shrink
 from alba.store import LabelStore, ProposalStore
 from alba.training.assignment import selection_outputs
 from alba.training.checkpoint import (

@@ -9,13 +9,7 @@ import pytest
 from alba.config import ProposalSettings
 from alba.config.backends import EMBEDDED
 from alba.masks import mask_boxes
-from alba.proposals import (
-    BatchProposalBackend,
-    ProposalBackend,
-    Proposals,
-    VideoProposalBackend,
-    load_backend,
-)
+from alba.proposals import BatchProposalBackend, ProposalBackend, Proposals, load_backend
 
 RANDOM = {"weights": "none", "score_threshold": 0.01, "max_proposals": 12, "device": "cpu"}
 BACKENDS = {
@@ -132,19 +126,6 @@ def test_provenance_tells_backend_and_weights(backend: ProposalBackend):
     assert backend.provenance["backend"] in EMBEDDED["proposals"]
     assert backend.provenance["weights"] is None
     json.dumps(backend.provenance)
-
-
-def test_video_gives_proposals_of_every_frame_and_the_same_bits_again(backend: ProposalBackend):
-    if not isinstance(backend, VideoProposalBackend):
-        pytest.skip("takes one frame at a time")
-    inputs = [scene(60, 80)] * 9
-    backend.begin_video("any")
-    once, again = list(backend.propose_video(inputs)), list(backend.propose_video(iter(inputs)))
-    assert len(once) == len(again) == 9
-    for found, same in zip(once, again, strict=True):
-        check(found, (60, 80), backend)
-        for name in ("masks", "scores", "features"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(same, name))
 
 
 def test_batch_gives_what_the_frames_give_one_by_one(backend: ProposalBackend):

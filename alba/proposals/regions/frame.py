@@ -37,21 +37,6 @@ class WorkFrame:
         """Pixels."""
         return math.hypot(*self.size)
 
-    def flow_at(self, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Forward, then backward flow at another size (h, w), in its pixels: (4, h, w) float32."""
-        scale = size[1] / self.size[1], size[0] / self.size[0]
-        fields = [
-            shrink(component, size) * np.float32(factor)
-            for field in (self.forward, self.backward)
-            for component, factor in zip(field, scale, strict=True)
-        ]
-        return np.stack(fields)
-
-
-def shrink(picture: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample an (H, W) picture to a size (h, w) by the mean over each pixel's area."""
-    return cv2.resize(np.ascontiguousarray(picture), size[::-1], interpolation=cv2.INTER_AREA)
-
 
 def reduce_frame(
     frame: NDArray[np.uint8],

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from alba.proposals.regions.frame import WorkFrame
 
 _GRID_STEP = 6  # the camera is fitted to every sixth pixel of every sixth row
-_MARGIN = 0.2  # of width and height: the camera is fitted to what lies so near the border, mostly background
 _INLIER_DISTANCE = 0.7  # pixels
 _EPIPOLES = 150  # candidates for the epipole
 _FLOOR = 0.15  # pixels: residuals below are noise of the flow itself
-_PARALLAX_SHARE = 1 / 3  # of the frame has to agree on an epipole: one moving object always does
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Motion:
         on one side of an object forward and on the other backward.
     epipolar : (h, w) float32
         Its component across the epipolar direction, again the smaller one: static things at another depth
-        (parallax) have a planar residual, but no epipolar one. The planar one where there is no parallax.
+        (parallax) have a planar residual, but no epipolar one.
     """
 
     residual: NDArray[np.float32]
@@ -55,16 +53,11 @@ def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
-def _correspondences(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sampled positions near the border and where the flow takes them, (P, 2) each."""
-    height, width = flow.shape[1:]
-    rows, columns = (places.ravel() for places in np.mgrid[:height:_GRID_STEP, :width:_GRID_STEP])
-    from_border = np.minimum(
-        np.minimum(columns, width - 1 - columns) / width, np.minimum(rows, height - 1 - rows) / height
-    )
-    rows, columns = rows[from_border < _MARGIN], columns[from_border < _MARGIN]
-    points = np.stack([columns, rows], -1).astype(np.float32)
-    return points, points + flow[:, rows, columns].T
+def _grid(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sampled positions and where the flow takes them, (P, 2) each."""
+    rows, columns = np.mgrid[: flow.shape[1] : _GRID_STEP, : flow.shape[2] : _GRID_STEP]
+    points = np.stack([columns.ravel(), rows.ravel()], -1).astype(np.float32)
+    return points, points + flow[:, rows.ravel(), columns.ravel()].T
 
 
 def _positions(flow: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,7 +66,7 @@ def _positions(flow: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _planar_residual(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    start, end = _correspondences(flow)
+    start, end = _grid(flow)
     homography = None
     if len(start) >= 8:
         homography, _ = cv2.findHomography(start, end, cv2.RANSAC, _INLIER_DISTANCE)
@@ -91,8 +84,7 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     """Length of the planar residual across the direction of the epipole, pixels.
 
     Relative to a plane, static points move toward or away from one common point, the epipole
-    (plane and parallax). It is found among the crossings of pairs of residuals by their inliers; where
-    these are few, they are an object that moves, and not the scene.
+    (plane and parallax). It is found among the crossings of pairs of residuals by their inliers.
     """
     rows, columns = (np.arange(side, dtype=np.float32) for side in residual.shape[:2])
     sample = residual[::_GRID_STEP, ::_GRID_STEP].reshape(-1, 2)
@@ -105,8 +97,6 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     pairs = np.random.default_rng(0).integers(0, len(lines), (2, _EPIPOLES))
     epipoles = np.cross(lines[pairs[0]], lines[pairs[1]])[:, :, None]
     inliers = np.count_nonzero(_across(epipoles, sample[:, 0], sample[:, 1], x, y) < 2 * _FLOOR, axis=1)
-    if inliers.max() < _PARALLAX_SHARE * moving.size:
-        return _length(residual)
     best = epipoles[inliers.argmax()]
     return _across(best, residual[..., 0], residual[..., 1], columns, rows[:, None])
 

@@ -11,27 +11,27 @@ from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
 COEFFICIENTS = {
-    "planar": 1.608,
-    "planar_contrast": 1.635,
-    "calm": -1.958,
-    "epipolar": -0.425,
-    "epipolar_contrast": 0.727,
-    "distance": 1.356,
-    "distance_contrast": 1.550,
-    "edge_colour": 1.756,
-    "edge_motion": 1.436,
-    "colour_contrast": -0.047,
-    "coherence": 2.224,
-    "log_area": 1.053,
-    "log_area_squared": -1.924,
-    "border": -1.408,
-    "compactness": 1.293,
-    "solidity": 0.354,
-    "centrality": -0.746,
-    "captured": 0.017,
-    "distance_times_coherence": -1.675,
-    "calm_times_epipolar": 1.764,
-    "epipolar_times_border": 2.860,
+    "planar": 1.233,
+    "planar_contrast": 2.453,
+    "calm": -1.570,
+    "epipolar": -0.048,
+    "epipolar_contrast": -0.528,
+    "distance": 1.464,
+    "distance_contrast": 1.272,
+    "edge_colour": 1.657,
+    "edge_motion": 0.882,
+    "colour_contrast": -0.092,
+    "coherence": 2.119,
+    "log_area": 0.827,
+    "log_area_squared": -2.108,
+    "border": -0.546,
+    "compactness": 1.344,
+    "solidity": 0.142,
+    "centrality": -0.519,
+    "captured": -0.119,
+    "distance_times_coherence": -1.656,
+    "calm_times_epipolar": 0.633,
+    "epipolar_times_border": -2.387,
 }
 """Cues in the order of `candidate_cues` with their weights in the logistic score.
 
@@ -39,21 +39,7 @@ Made from the train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regi
 prints them anew. The products are those that helped on held-out train videos; all products of two cues
 overfit."""
 
-BIAS = -4.227
-
-STILL_COEFFICIENTS = {
-    "edge_colour": 0.397,
-    "colour_contrast": 0.317,
-    "log_area": -2.034,
-    "log_area_squared": -4.664,
-    "border": -9.131,
-    "compactness": 4.778,
-    "solidity": 0.016,
-    "centrality": -2.934,
-}
-"""Those cues that do not look at motion, for frames whose motion misleads."""
-
-STILL_BIAS = -1.436
+BIAS = -3.931
 
 AGREEMENT = (
     "saliency",
@@ -65,40 +51,39 @@ AGREEMENT = (
 """Cues of `agreement`."""
 
 SALIENT_COEFFICIENTS = {
-    "planar": 1.285,
-    "planar_contrast": 0.117,
-    "calm": -0.924,
-    "epipolar": -0.443,
-    "epipolar_contrast": 1.061,
-    "distance": -0.342,
-    "distance_contrast": 0.724,
-    "edge_colour": 1.057,
-    "edge_motion": 0.801,
-    "colour_contrast": -0.056,
-    "coherence": 1.404,
-    "log_area": -0.614,
-    "log_area_squared": -2.559,
-    "border": -0.069,
-    "compactness": 0.916,
-    "solidity": 0.326,
-    "centrality": -0.182,
-    "captured": -0.495,
-    "distance_times_coherence": -0.271,
-    "calm_times_epipolar": 1.876,
-    "epipolar_times_border": 0.154,
-    "saliency": 0.055,
-    "saliency_contrast": 1.861,
-    "saliency_overlap": -0.020,
-    "certain_overlap": 0.573,
-    "saliency_captured": -0.108,
+    "planar": 1.107,
+    "planar_contrast": 1.291,
+    "calm": -0.380,
+    "epipolar": -0.311,
+    "epipolar_contrast": -0.017,
+    "distance": 0.790,
+    "distance_contrast": 0.293,
+    "edge_colour": 0.936,
+    "edge_motion": 0.611,
+    "colour_contrast": -0.118,
+    "coherence": 1.843,
+    "log_area": -0.610,
+    "log_area_squared": -2.634,
+    "border": 1.288,
+    "compactness": 0.925,
+    "solidity": 0.266,
+    "centrality": -0.437,
+    "captured": -0.344,
+    "distance_times_coherence": -0.936,
+    "calm_times_epipolar": 1.101,
+    "epipolar_times_border": -6.331,
+    "saliency": 0.107,
+    "saliency_contrast": 2.059,
+    "saliency_overlap": -0.372,
+    "certain_overlap": 0.384,
+    "saliency_captured": -0.002,
 }
-"""The same once a network of the saliency has been asked, with the cues of `salient_cues`."""
+"""The same once the saliency is known, with the cues of `salient_cues`."""
 
-SALIENT_BIAS = -3.766
+SALIENT_BIAS = -4.310
 
 CUES, SALIENT_CUES = tuple(COEFFICIENTS), tuple(SALIENT_COEFFICIENTS)
 WEIGHTS = np.array(list(COEFFICIENTS.values()), np.float32)
-STILL_WEIGHTS = np.array(list(STILL_COEFFICIENTS.values()), np.float32)
 SALIENT_WEIGHTS = np.array(list(SALIENT_COEFFICIENTS.values()), np.float32)
 
 
@@ -118,7 +103,7 @@ class Evidence:
     recalled : Recollection
         What the frames before held.
     saliency : (S,) float32 in [0, 1], optional
-        What the networks of `alba.proposals.regions.saliency` say, once one has been asked.
+        What the network of `alba.proposals.regions.saliency` says, once it has been asked.
     """
 
     lab: NDArray[np.float32]
@@ -241,14 +226,6 @@ def score_candidates(
     else:
         logits = salient_cues(superpixels, evidence, members) @ SALIENT_WEIGHTS + SALIENT_BIAS
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
-
-
-def score_still(
-    superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Score in [0, 1] of every candidate by what it looks like alone, (N,) float32."""
-    cues = candidate_cues(superpixels, evidence, members)[:, [CUES.index(cue) for cue in STILL_COEFFICIENTS]]
-    return (1 / (1 + np.exp(-(cues @ STILL_WEIGHTS + STILL_BIAS)))).astype(np.float32)
 
 
 Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]

@@ -1,39 +1,34 @@
-"""Maps of what moves on its own, made of the candidates' votes by two small convolutional networks.
+"""A map of what moves on its own, made of the candidates' votes by a small convolutional network.
 
-No candidate is better than what the frame's candidates together say, nor a frame than the frames around it.
-The first network looks at a frame and the past; the second also at what the first said of the frames before
-and after. Their weights (0.2 million each) come with the package; they were trained on the train videos of
-DAVIS 2016 and of sprites by ``benchmarks/fit_regions_saliency.py``.
+The network is a U-Net (Ronneberger et al., MICCAI 2015) of 0.2 million weights that come with the package
+and run in NumPy: no candidate is better than what the frame's candidates together say. It was trained on the
+train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regions_saliency.py``.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from alba.proposals.regions.colour import colour_bins, colour_counts, colour_posterior
-from alba.proposals.regions.frame import WorkFrame, shrink
-from alba.proposals.regions.propagation import STEPS, brought_along, mistrust
 from alba.proposals.regions.ranking import Evidence
 from alba.proposals.regions.superpixels import Superpixels
-from alba.proposals.regions.unet import STRIDE, Weights, read_weights
 
 PIXELS = 120 * 216
-"""The networks look at about this many pixels of a frame."""
+"""The network looks at about this many pixels of a frame."""
 
-REACH = STEPS[-1]
-"""Frames before and after that the second network hears of."""
+WIDTHS = (12, 24, 48, 64)
+"""Channels at each of its scales."""
 
-VOTES = ("votes", "best_votes", "best_score", "best_candidate")
-"""Cues of `votes_of`."""
-
-GLANCE_CUES = (
-    *VOTES,
+CUES = (
+    "votes",
+    "best_votes",
+    "best_score",
+    "best_candidate",
     "planar",
     "epipolar",
     "velocity_x",
@@ -47,78 +42,84 @@ GLANCE_CUES = (
     "off_centre_x",
     "off_centre_y",
 )
-"""What the first network sees, in order."""
+"""What it sees, in order."""
 
-SURVEY_CUES = (
-    *GLANCE_CUES,
-    *(f"later_{vote}" for vote in VOTES),
-    "glance",
-    *(f"opinion_{step}_off" for step in STEPS),
-    *(f"planar_{step}_off" for step in STEPS),
-    *("flow_error_forward", "flow_error_backward", "colour_error_smaller", "colour_error_larger"),
-    *("colour_so_far", "colour_nearby"),
-)
-"""What the second network sees, in order."""
+_FOLDER = Path(__file__).with_name("weights")
+_FOLDS = tuple(_FOLDER / f"without-{fold}.npz" for fold in range(3))
 
-WEIGHTS = Path(__file__).with_name("weights")
-"""Where the networks' weights lie."""
+_COLOUR_BINS = (12, 16, 16)  # of lightness, a and b
+_STRIDE = 2 ** (len(WIDTHS) - 1)
 
-FOLDS = 3
-"""Networks that were each trained without one of as many parts of the videos."""
+Weights = dict[str, NDArray[Any]]
 
 
-class Networks(NamedTuple):
-    """Weights of the first and of the second network."""
+class ColourModel:
+    """Colours of what the candidates of all frames so far agreed on, against those of the rest."""
 
-    glance: Weights
-    survey: Weights
+    def __init__(self) -> None:
+        self._inside = np.zeros(_COLOUR_BINS)
+        self._outside = np.zeros(_COLOUR_BINS)
+
+    def learn(self, superpixels: Superpixels, lab: NDArray[np.float32], share: NDArray[np.float32]) -> None:
+        """Take in one frame.
+
+        Parameters
+        ----------
+        superpixels : Superpixels
+        lab : (S, 3) float32
+        share : (S,) float32 in [0, 1]
+            How much each superpixel belongs to an object.
+        """
+        bins = tuple(_colour_bins(lab).T)
+        np.add.at(self._inside, bins, superpixels.areas * share)
+        np.add.at(self._outside, bins, superpixels.areas * (1 - share))
+
+    def posterior(self, lab: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of inside, both being as likely beforehand: (S,) float32."""
+        inside, outside = (gaussian_filter(h, 0.7) for h in (self._inside, self._outside))
+        inside, outside = (h / max(h.sum(), 1e-9) + 1e-6 for h in (inside, outside))
+        return (inside / (inside + outside))[tuple(_colour_bins(lab).T)].astype(np.float32)
 
 
-def networks_for(video: str) -> Networks:
-    """The networks for a video: those that have not been trained on it.
-
-    Networks that learn from proposals must see them on training videos as good, and no better, than they
-    are elsewhere. For the videos that the networks were trained on, known by name, there are others that
-    were trained without a third of them.
-    """
-    names = (f"without-{fold}" for fold in range(FOLDS))
-    suited = next((name for name in names if video in _read("glance", name)["held_out"]), "all")
-    return Networks(_read("glance", suited), _read("survey", suited))
+def _colour_bins(lab: NDArray[np.float32]) -> NDArray[np.intp]:
+    unit = (lab + np.array([0, 60, 60], np.float32)) / np.array([100, 120, 120], np.float32)
+    bins = np.array(_COLOUR_BINS)
+    return np.clip(unit * bins, 0, bins - 1).astype(np.intp)
 
 
-def _read(which: str, name: str) -> Weights:
-    return read_weights(WEIGHTS / f"{which}-{name}.npz")
-
-
-def glance_cues(
+def saliency_cues(
     superpixels: Superpixels,
     evidence: Evidence,
     colour: NDArray[np.float32],
     members: NDArray[np.bool_],
     scores: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """What the first network sees of a frame.
+    """What the network sees of a frame.
 
     Parameters
     ----------
     superpixels : Superpixels
     evidence : Evidence
     colour : (S,) float32 in [0, 1]
-        Posterior of the colours of the video so far.
+        Posterior of the video's colour model.
     members : (N, S) bool
         Candidates.
     scores : (N,) float32
 
     Returns
     -------
-    (len(GLANCE_CUES), h, w) float32
+    (len(CUES), h, w) float32
         h and w are multiples of 8.
     """
     height, width = superpixels.labels.shape
+    weights = np.stack([scores**2, scores**6]) + 1e-9
+    votes = (weights / weights.sum(1, keepdims=True)) @ members
     off_centre = 2 * np.abs(superpixels.centres / np.array([width, height], np.float32) - 0.5)
     table = np.stack(
         [
-            *votes_of(members, scores),
+            *votes,
+            (members * scores[:, None]).max(0),
+            members[scores.argmax()],
             evidence.planar,
             evidence.epipolar,
             *evidence.velocity.T,
@@ -130,110 +131,77 @@ def glance_cues(
         ],
         axis=1,
     ).astype(np.float32)
-    return pictures_of(superpixels, table.T)
+    factor = min(1.0, math.sqrt(PIXELS / (height * width)))
+    size = tuple(_STRIDE * max(1, round(side * factor / _STRIDE)) for side in (width, height))
+    pictures = (
+        cv2.resize(column[superpixels.labels], size, interpolation=cv2.INTER_AREA) for column in table.T
+    )
+    return np.stack(list(pictures))
 
 
-def votes_of(members: NDArray[np.bool_], scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What candidates (N, S) say of every superpixel: (len(VOTES), S) float32 in [0, 1].
-
-    Shares of the votes of all and of the best, the score of the best that holds it, and the very best.
-    """
-    if not len(scores):
-        return np.zeros((len(VOTES), members.shape[1]), np.float32)
-    weights = np.stack([scores**2, scores**6]) + np.float32(1e-9)
-    shares = (weights / weights.sum(1, keepdims=True)) @ members
-    highest = (members * scores[:, None]).max(0)
-    return np.stack([*shares, highest, members[scores.argmax()]]).astype(np.float32)
-
-
-def pictures_of(superpixels: Superpixels, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values (C, S) of superpixels as the networks look at them: (C, h, w) float32."""
+def saliency(superpixels: Superpixels, cues: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
+    """Probability that a superpixel moves on its own, (S,) float32."""
     height, width = superpixels.labels.shape
-    size = view_size((height, width))
-    return np.stack([shrink(row[superpixels.labels], size) for row in values])
-
-
-def view_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) that the networks look at frames of a size at, multiples of 8."""
-    factor = min(1.0, math.sqrt(PIXELS / (size[0] * size[1])))
-    height, width = (STRIDE * max(1, round(side * factor / STRIDE)) for side in size)
-    return height, width
-
-
-@dataclass(frozen=True)
-class View:
-    """What the second network knows of one frame of its run, (h, w) being `view_size`.
-
-    Parameters
-    ----------
-    cues : (len(GLANCE_CUES) + len(VOTES) + 1, h, w) float32
-        What the first network saw, the votes of the candidates that came of it, and its answer.
-    opinion : (h, w) float32 in [0, 1]
-        Mean of its answer and of the votes of the best candidates.
-    flow : (4, h, w) float32
-        (dx, dy) forward, then backward, in pixels of this size.
-    lab : (3, h, w) float32
-    bins : (h, w) intp
-        Its colours' bins.
-    inside, outside : (NUM_BINS,) float64
-        How often each occurs inside and outside of the opinion.
-    """
-
-    cues: NDArray[np.float32]
-    opinion: NDArray[np.float32]
-    flow: NDArray[np.float32]
-    lab: NDArray[np.float32]
-    bins: NDArray[np.intp]
-    inside: NDArray[np.float64]
-    outside: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        work: WorkFrame,
-        cues: NDArray[np.float32],
-        votes: NDArray[np.float32],
-        glance: NDArray[np.float32],
-    ) -> "View":
-        """A frame as the second network sees it."""
-        size = glance.shape[0], glance.shape[1]
-        opinion = (glance + votes[VOTES.index("best_votes")]) / 2
-        lab = np.stack([shrink(channel, size) for channel in np.moveaxis(work.lab, -1, 0)])
-        bins = colour_bins(np.moveaxis(lab, 0, -1))
-        counts = colour_counts(bins, opinion), colour_counts(bins, 1 - opinion)
-        return cls(
-            np.concatenate([cues, votes, glance[None]]), opinion, work.flow_at(size), lab, bins, *counts
-        )
-
-
-def survey_cues(
-    run: Sequence[View], t: int, so_far: tuple[NDArray[np.float64], NDArray[np.float64]]
-) -> NDArray[np.float32]:
-    """What the second network sees of frame `t` of a run of frames.
-
-    Parameters
-    ----------
-    run : sequence of View
-        At least the `REACH` frames before and after it, as far as the video has them.
-    t : int
-    so_far : two (NUM_BINS,) float64
-        Sums of `inside` and `outside` from the video's first frame to the run's last.
-
-    Returns
-    -------
-    (len(SURVEY_CUES), h, w) float32
-    """
-    here, near = run[t], run[max(0, t - REACH) : t + REACH + 1]
-    flows = [view.flow for view in run]
-    maps = [np.stack([view.opinion, view.cues[GLANCE_CUES.index("planar")]]) for view in run]
-    opinions, planars = np.moveaxis(brought_along(maps, flows, t), 1, 0)
-    nearby = np.sum([view.inside for view in near], 0), np.sum([view.outside for view in near], 0)
-    colours = [colour_posterior(*counts)[here.bins] for counts in (so_far, nearby)]
-    trust = mistrust([view.lab for view in run], flows, t)
-    return np.concatenate([here.cues, opinions, planars, trust, np.stack(colours)])
-
-
-def saliency(superpixels: Superpixels, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of a map (h, w) in every superpixel, (S,) float32."""
-    height, width = superpixels.labels.shape
+    picture = 1 / (1 + np.exp(-_unet(cues, weights)))
     return superpixels.mean(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def saliency_weights(video: str) -> Weights:
+    """The network for a video: one that has not been trained on it.
+
+    Networks that learn from proposals must see them on training videos as good, and no better, than they
+    are elsewhere. For the videos that the network was trained on, known by name, there are others that
+    were trained without a third of them.
+    """
+    held_out = (weights for weights in map(read_weights, _FOLDS) if video in weights["held_out"])
+    return next(held_out, read_weights(_FOLDER / "all.npz"))
+
+
+@cache
+def read_weights(path: Path) -> Weights:
+    """Weights of a network by name, normalisation folded in, and "held_out", the videos kept from it."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return {name: array if name == "held_out" else array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _unet(picture: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
+    """Logits (h, w) of cues (C, h, w)."""
+    skipped = []
+    for scale in range(len(WIDTHS)):
+        if scale:
+            channels, height, width = picture.shape
+            picture = picture.reshape(channels, height // 2, 2, width // 2, 2).max((2, 4))
+        picture = _block(picture, f"down.{scale}", weights)
+        skipped.append(picture)
+    for scale in reversed(range(len(WIDTHS) - 1)):
+        enlarged = picture.repeat(2, axis=1).repeat(2, axis=2)
+        picture = _block(np.concatenate([skipped[scale], enlarged]), f"up.{scale}", weights)
+    return np.tensordot(weights["out.weight"], picture, 1) + weights["out.bias"]
+
+
+def _block(picture: NDArray[np.float32], name: str, weights: Weights) -> NDArray[np.float32]:
+    for layer in (0, 1):
+        picture = _convolve(picture, weights[f"{name}.{layer}.weight"], weights[f"{name}.{layer}.bias"])
+        np.maximum(picture, 0, out=picture)
+    return picture
+
+
+def _convolve(
+    picture: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """3 x 3 convolution of (C, h, w) by (3, 3, D, C), zeros around: (D, h, w).
+
+    Rows lie end to end with two zeros in between, so that each of the nine taps is one product of
+    matrices over a shifted view.
+    """
+    channels, height, width = picture.shape
+    stride = width + 2
+    padded = np.zeros((channels, (height + 3) * stride), np.float32)
+    padded.reshape(channels, height + 3, stride)[:, 1 : height + 1, 1 : width + 1] = picture
+    summed = np.repeat(bias[:, None], height * stride, axis=1)
+    for row in range(3):
+        for column in range(3):
+            start = row * stride + column
+            summed += kernel[row, column] @ padded[:, start : start + height * stride]
+    return np.ascontiguousarray(summed.reshape(-1, height, stride)[:, :, :width])
