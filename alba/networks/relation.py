@@ -155,12 +155,9 @@ class EarlyRelation(nn.Module):
         """Encode pairs: (U, num_features) of masks (U, 2, S, S), packed too, and rows (U,) of proposals."""
         if slots.device.type == "cpu" and not torch.is_grad_enabled() and slots.shape[-1] >= CHANGES_FROM:
             return self._encode_changes(slots, packed, proposal, proposals, frame_of, pictures)
-        of_picture, of_proposal, of_slot = self._first_weights()
+        _, of_proposal, of_slot = self._first_weights()
         with_proposal = _convolve(proposals[:, None], of_proposal)
-        bias = self.encoder.first.bias
-        of_frame = self._once_per_frame(
-            pictures, lambda: _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
-        )
+        of_frame = self._once_per_frame(pictures, lambda: self._first_of(pictures))
         with_proposal = with_proposal + of_frame[frame_of]
         return self.encoder.after_first(_convolve(slots, of_slot) + with_proposal[proposal])
 
@@ -174,13 +171,9 @@ class EarlyRelation(nn.Module):
         pictures: Tensor,
     ) -> Tensor:
         """The same: only what proposals change in frames, slots in frames, and both beyond that."""
-        of_picture, of_proposal, of_slot = self._first_weights()
-        bias = self.encoder.first.bias
+        _, of_proposal, of_slot = self._first_weights()
         frames = self._once_per_frame(
-            pictures,
-            lambda: FrameEncodings(
-                self.encoder, _convolve(pictures[:, -of_picture.shape[1] :], of_picture, bias)
-            ),
+            pictures, lambda: FrameEncodings(self.encoder, self._first_of(pictures))
         )
         frames.make_room()
         masks = proposals[:, None]
@@ -192,6 +185,11 @@ class EarlyRelation(nn.Module):
         """Of the first convolution: for a picture, a proposal's mask, and a slot's two masks."""
         weight = self.encoder.first.weight
         return weight[:, :-3], weight[:, -3:-2], weight[:, -2:]
+
+    def _first_of(self, pictures: Tensor) -> Tensor:
+        """What the first convolution makes of pictures without any mask."""
+        of_picture, _, _ = self._first_weights()
+        return _convolve(pictures[:, -of_picture.shape[1] :], of_picture, self.encoder.first.bias)
 
     def _once_per_frame(self, pictures: Tensor, compute: Callable[[], Known]) -> Known:
         """What follows from pictures alone; in a rollout the decisions of a frame have the same ones."""
