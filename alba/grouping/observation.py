@@ -71,13 +71,17 @@ class RelationObserver:
 
     def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`; the row for "none" stays the last."""
-        slots, none, own = [], [], []
-        for (rows, features), here in zip(observations, kept, strict=True):
-            num_here, chosen = rows.shape[1] - self.none_action, rows[here]
-            slots.append(functional.pad(chosen.narrow(1, 0, num_here), (0, 0, 0, num_live - num_here)))
-            none.append(chosen.narrow(1, num_here, int(self.none_action)))
-            own.append(features[here])
-        return torch.cat([torch.cat(slots), torch.cat(none)], dim=1), torch.cat(own)
+        pairs = list(zip(observations, kept, strict=True))
+        rows = [self._widen(relations[here], num_live) for (relations, _), here in pairs]
+        return torch.cat(rows), torch.cat([own[here] for (_, own), here in pairs])
+
+    def _widen(self, rows: Tensor, num_live: int) -> Tensor:
+        """Rows for slots that are not in use yet, before that for "none"."""
+        num_here = rows.shape[1] - self.none_action
+        if num_here == num_live:
+            return rows
+        slots, none = rows[:, :num_here], rows[:, num_here:]
+        return torch.cat([functional.pad(slots, (0, 0, 0, num_live - num_here)), none], dim=1)
 
     def mirror(self, observation: Observation) -> Observation:
         """Relations do not tell left from right."""
