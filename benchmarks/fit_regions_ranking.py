@@ -114,7 +114,7 @@ def collect(
     if weights is not None and len(pool.scores):
         seen = look(pool, evidence, colours)
         second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, weights)))
-    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+    memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
     if not objects or not cues:
         return None
     overlap = np.concatenate(overlaps)

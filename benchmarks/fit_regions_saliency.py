@@ -76,7 +76,7 @@ def lesson_of(
     if not len(pool.scores):
         return None
     cues = look(pool, evidence, colours)
-    memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+    memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
     truth = video.annotation(t)
     objects = np.float32((truth > 0) & (truth < 255))
     truth_map = cv2.resize(objects, cues.shape[:0:-1], interpolation=cv2.INTER_AREA)

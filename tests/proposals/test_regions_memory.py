@@ -27,25 +27,23 @@ def bars(*chosen: int) -> np.ndarray:
 def test_first_frame_has_no_past():
     recalled = Memory().recall(columns(), flow_back(0))
     assert recalled.coverage.shape == (0, COLUMNS)
-    assert recalled.scores.shape == (0,)
     assert not recalled.consensus.any()
 
 
 def test_proposals_arrive_where_the_flow_takes_them():
     memory, consensus = Memory(), np.float32([0, 1, 0.5, 0, 0, 0])
-    memory.keep(columns(), bars(1)[None], np.float32([0.8]), consensus)
+    memory.keep(columns(), bars(1)[None], consensus)
     recalled = memory.recall(columns(), flow_back(-4))  # what is here was one bar further left
     np.testing.assert_allclose(recalled.coverage, [bars(2)], atol=1e-6)
     np.testing.assert_allclose(recalled.consensus, [0, 0, 1, 0.5, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(recalled.scores, [0.8])
 
 
 def test_consensus_fades_when_nothing_confirms_it():
     memory, nothing = Memory(), np.zeros(COLUMNS, np.float32)
-    memory.keep(columns(), bars(1)[None], np.float32([0.8]), bars(1).astype(np.float32))
+    memory.keep(columns(), bars(1)[None], bars(1).astype(np.float32))
     for _ in range(2):
         memory.recall(columns(), flow_back(0))
-        memory.keep(columns(), np.zeros((0, COLUMNS), bool), np.zeros(0, np.float32), nothing)
+        memory.keep(columns(), np.zeros((0, COLUMNS), bool), nothing)
     recalled = memory.recall(columns(), flow_back(0))
     np.testing.assert_allclose(recalled.consensus, 0.25 * bars(1), atol=1e-6)
     assert len(recalled.coverage) == 0

@@ -80,7 +80,7 @@ class RegionsBackend:
             cues = look(pool, evidence, self._colours)
             evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
             second_candidates(pool, evidence)
-        self._memory.keep(superpixels, *pool.best(REMEMBERED), pool.consensus())
+        self._memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
         kept = suppress(
             pool.members,
             superpixels.areas,
@@ -152,12 +152,12 @@ def second_candidates(pool: "Pool", evidence: Evidence) -> None:
     assert evidence.saliency is not None
     consensus, salient = pool.consensus()[None], evidence.saliency[None]
     pool.reconsider(evidence)
-    pairs = adjacent_pairs(superpixels, pool.best(40)[0], 80)
+    pairs = adjacent_pairs(superpixels, pool.best(40), 80)
     guesses = [
         _maps(evidence),
         consensus,
         salient,
-        pool.best(12)[0],
+        pool.best(12),
         recalled.consensus[None],
         recalled.coverage,
     ]
@@ -211,10 +211,9 @@ class Pool:
         kept = suppress(self.members, self.superpixels.areas, self.scores, 0.95, most)
         self.members, self.scores = self.members[kept], self.scores[kept]
 
-    def best(self, count: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """The best distinct candidates, (N, S) bool, and their scores, (N,) float32."""
-        kept = suppress(self.members, self.superpixels.areas, self.scores, 0.7, count)
-        return self.members[kept], self.scores[kept]
+    def best(self, count: int) -> NDArray[np.bool_]:
+        """The best distinct candidates, (N, S) bool."""
+        return self.members[suppress(self.members, self.superpixels.areas, self.scores, 0.7, count)]
 
     def consensus(self) -> NDArray[np.float32]:
         """Share of the scores that hold each superpixel, (S,) float32 in [0, 1]."""

@@ -22,13 +22,10 @@ class Recollection:
         How much the proposals of past frames agreed on a superpixel.
     coverage : (K, S) float32 in [0, 1]
         Share of each superpixel under each of the best proposals of the frame before.
-    scores : (K,) float32
-        Their scores.
     """
 
     consensus: NDArray[np.float32]
     coverage: NDArray[np.float32]
-    scores: NDArray[np.float32]
 
 
 class Memory:
@@ -37,7 +34,6 @@ class Memory:
     def __init__(self) -> None:
         self._consensus: NDArray[np.float32] | None = None
         self._masks: list[NDArray[np.float32]] = []
-        self._scores = np.zeros(0, np.float32)
 
     def recall(self, superpixels: Superpixels, backward: NDArray[np.float32]) -> Recollection:
         """Bring the past into a frame; nothing where it is the first, or of another size.
@@ -50,7 +46,7 @@ class Memory:
         """
         if self._consensus is None:
             nothing = np.zeros(len(superpixels), np.float32)
-            return Recollection(nothing, nothing[None][:0], self._scores)
+            return Recollection(nothing, nothing[None][:0])
         rows, columns = np.indices(backward.shape[1:], np.float32)
         origin = columns + backward[0], rows + backward[1]
         self._consensus, *masks = (
@@ -60,15 +56,10 @@ class Memory:
         return Recollection(
             superpixels.mean(self._consensus),
             np.array(coverage, np.float32).reshape(-1, len(superpixels)),
-            self._scores,
         )
 
     def keep(
-        self,
-        superpixels: Superpixels,
-        members: NDArray[np.bool_],
-        scores: NDArray[np.float32],
-        consensus: NDArray[np.float32],
+        self, superpixels: Superpixels, members: NDArray[np.bool_], consensus: NDArray[np.float32]
     ) -> None:
         """Take in what was found in the frame that was recalled into last.
 
@@ -77,11 +68,9 @@ class Memory:
         superpixels : Superpixels
         members : (K, S) bool
             The best proposals.
-        scores : (K,) float32
         consensus : (S,) float32 in [0, 1]
         """
         now = consensus[superpixels.labels]
         past = now if self._consensus is None else self._consensus
         self._consensus = _KEPT * past + (1 - _KEPT) * now
         self._masks = [member[superpixels.labels].astype(np.float32) for member in members]
-        self._scores = scores
