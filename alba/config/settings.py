@@ -194,7 +194,7 @@ class SelectionSettings(TrainingSettings):
     positive_weight: Annotated[float, Field(gt=0)] = Field(
         1.0, description="weight of the positive class (the authors' code: 4)"
     )
-    threshold: Fraction = Field(0.4, description="a proposal is selected above this output")
+    threshold: Fraction = Field(0.25, description="a proposal is selected above this output (paper: 0.5)")
     epochs: Count = Field(3, description="passes over the sampled proposals")
     samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
     batch_size: Count = Field(64, description="proposals per update")
@@ -267,6 +267,11 @@ class ReinforceSettings(TrainingSettings):
     """Policy gradient on J&F of whole videos (section 3.2)."""
 
     discount: Fraction = Field(0.9, description="gamma (paper: 0.99)")
+    decision_discount: Fraction | None = Field(
+        0.7,
+        description="a decision is paid for the J that it gains itself, at this weight for what the next one "
+        "gains, and so on; null: for all that its frame and the later ones reach (paper)",
+    )
     baseline: Literal["episode", "leave-one-out"] = Field(
         "leave-one-out",
         description="episode: returns standardised within an episode (the authors' code); "
@@ -274,7 +279,12 @@ class ReinforceSettings(TrainingSettings):
     )
     rollouts: Count = Field(4, description="episodes per video and update")
     videos_per_update: Count = Field(8, description="videos per update")
-    epochs: Count = Field(12, description="passes over all training videos")
+    epochs: Count = Field(8, description="passes over all training videos")
+    keep: Literal["best", "last"] = Field(
+        "last",
+        description="epoch that is published; best: the one that does best on the videos left out, which may "
+        "be the supervised network",
+    )
     steps_per_update: Count = Field(
         16, description="gradient steps on each batch of rollouts; 1: vanilla (paper), more: clipped (PPO)"
     )

@@ -42,6 +42,7 @@ class Step:
     num_used: Tensor
     active: Tensor
     frame: int
+    number: int
     num_live: int
 
 
@@ -72,6 +73,19 @@ class Episodes:
         video = self.videos[episode // self.num_rollouts]
         slots = [self.cell_slots[t][episode] for t in range(len(video))]
         return np.stack([s[frame.cell_map] for s, frame in zip(slots, video.frames, strict=True)])
+
+    def video_label_maps(self, v: int) -> NDArray[np.uint8]:
+        """Segmentations of all episodes of a video: (num_rollouts, T, h, w) uint8."""
+        return np.stack([self.label_maps(episode) for episode in self._episodes_of(v)])
+
+    def video_choices(self, v: int) -> list[NDArray[np.uint8]]:
+        """Slot of every proposal in all episodes of a video: T arrays (num_rollouts, N_t) uint8."""
+        rows = self._episodes_of(v)
+        frames = self.videos[v].frames
+        return [self.choices[t][rows, : len(frame.membership)] for t, frame in enumerate(frames)]
+
+    def _episodes_of(self, v: int) -> range:
+        return range(v * self.num_rollouts, (v + 1) * self.num_rollouts)
 
     def frame_choices(self, episode: int) -> list[NDArray[np.uint8]]:
         """Slot of every proposal, frame by frame: T arrays (N_t,) uint8."""
@@ -172,7 +186,7 @@ def roll_out(
                 slots = torch.where(choice < num_live, choice + 1, 0)
             if keep_steps:
                 episodes.steps.append(
-                    Step(observation, choice, log_prob, state.num_used, active, t, num_live)
+                    Step(observation, choice, log_prob, state.num_used, active, t, i, num_live)
                 )
             slots = torch.where(frame.active[:, i], slots, 0)
             state.assign(i, slots)
@@ -223,8 +237,8 @@ def join_steps(steps: Sequence[Step], observer: Observer) -> tuple[Observation, 
     observation : tuple of Tensor
     choice : (M,) int64
     num_used : (M,) int64
-    kept : (M, 2) int64
-        Frame and episode of each decision.
+    kept : (M, 3) int64
+        Episode of each decision, frame, and number in the frame.
     num_live : int
     """
     num_live = max(step.num_live for step in steps)
@@ -236,5 +250,6 @@ def join_steps(steps: Sequence[Step], observer: Observer) -> tuple[Observation, 
         is_none = choice == step.num_live
         choices.append(torch.where(is_none, num_live, choice) if observer.none_action else choice)
         used.append(step.num_used[here])
-        kept.append(torch.stack([torch.full_like(here, step.frame), here], dim=1))
+        place = here.new_tensor([step.frame, step.number]).expand(len(here), 2)
+        kept.append(torch.cat([here[:, None], place], dim=1))
     return observation, torch.cat(choices), torch.cat(used), torch.cat(kept), num_live

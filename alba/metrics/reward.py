@@ -76,6 +76,10 @@ class TruthBoundaries:
         return J, F
 
     def rewards(self, predictions: Tensor) -> NDArray[np.float64]:
+        """Reward of every frame of whole rollouts: those of `matched_rewards`."""
+        return self.matched_rewards(predictions)[0]
+
+    def matched_rewards(self, predictions: Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Reward of every frame of whole rollouts, tracks matched as the evaluation matches them.
 
         Parameters
@@ -85,20 +89,24 @@ class TruthBoundaries:
 
         Returns
         -------
-        (R, T) float64 in [0, 1]
+        rewards : (R, T) float64 in [0, 1]
             J&F; the mean over frames is what the evaluation gives at this size.
+        tracks : (R, O) int64
+            Slot that each object is matched to.
         """
         num_rollouts, num_frames = predictions.shape[:2]
         frames = torch.arange(num_frames, device=predictions.device).repeat(num_rollouts)
         scores = self.score(predictions.flatten(0, 1), frames)
         J, F = (x.unflatten(0, (num_rollouts, num_frames)).cpu().numpy() for x in scores)
         largest = predictions.flatten(1).amax(1).tolist()
-        rewards = []
+        rewards, matched = [], []
         for rollout in range(num_rollouts):
             num_tracks = max(largest[rollout], self.num_objects)
             tracks = J[rollout][:, :num_tracks], F[rollout][:, :num_tracks]
-            rewards.append(frame_rewards(*tracks, match_tracks(*tracks)))
-        return np.stack(rewards)
+            assignment = match_tracks(*tracks)
+            rewards.append(frame_rewards(*tracks, assignment))
+            matched.append(assignment + 1)
+        return np.stack(rewards), np.stack(matched)
 
     def _joint_histogram(self, prediction: Tensor, frames: Tensor) -> Tensor:
         """(B, 21, 1 + O) int64: pixels per slot and object that are not void."""

@@ -47,12 +47,25 @@ def episode_rewards(episodes: Episodes, truths: Sequence[TruthBoundaries]) -> li
     -------
     per video (num_rollouts, T) float64
     """
-    rewards = []
-    for v, truth in enumerate(truths):
-        rows = rows_of([v], episodes.num_rollouts)
-        label_maps = torch.from_numpy(np.stack([episodes.label_maps(row) for row in rows]))
-        rewards.append(truth.rewards(label_maps.to(truth.device)))
-    return rewards
+    return [
+        truth.rewards(torch.from_numpy(episodes.video_label_maps(v)).to(truth.device))
+        for v, truth in enumerate(truths)
+    ]
+
+
+def matched_rewards(
+    episodes: Episodes, examples: Sequence[Example]
+) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """Those rewards, and the slot that each object is matched to.
+
+    Returns
+    -------
+    per video (num_rollouts, T) float64 and (num_rollouts, O) int64
+    """
+    return [
+        example.truth.matched_rewards(torch.from_numpy(episodes.video_label_maps(v)).to(example.truth.device))
+        for v, example in enumerate(examples)
+    ]
 
 
 def greedy_reward(examples: Sequence[Example], assignment: Assignment, hardware: Hardware) -> float | None:

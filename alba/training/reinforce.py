@@ -24,7 +24,8 @@ from alba.training.checkpoint import (
 )
 from alba.training.compatibility import check_grouping, check_networks
 from alba.training.corpus import Corpus
-from alba.training.episodes import Example, episode_rewards, greedy_reward, rows_of, score_by_truth
+from alba.training.credit import gained_before
+from alba.training.episodes import Example, greedy_reward, matched_rewards, rows_of, score_by_truth
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.left_out import report_left_out
 from alba.training.run import Run, progress_folder
@@ -41,10 +42,10 @@ def reinforce(
     output: Path,
     grouping: GroupingSettings | None = None,
 ) -> None:
-    """Go on training an assignment network with REINFORCE and publish the best epoch's checkpoint.
+    """Go on training an assignment network with REINFORCE and publish the last or the best epoch's checkpoint.
 
-    The best is told on the videos that the supervised network has not learned from either. Epoch 0 is that
-    network itself, so that nothing is published that does worse on them. Without such videos it is the last.
+    Epochs are judged on the videos that the supervised network has not learned from either. Epoch 0 is that
+    network itself, so that where the best is published nothing is that does worse on them.
 
     Parameters
     ----------
@@ -103,8 +104,6 @@ def _split(examples: Sequence[Example], assignment: Assignment) -> tuple[list[Ex
     learnt = [example for example in usable if example.video.name not in assignment.validation]
     if not learnt:
         raise TrainingError("no training video has an object in frame 0", "use another training split")
-    if not left_out:
-        logging.getLogger(__name__).warning("no video to validate on: the last epoch will be published")
     return learnt, left_out
 
 
@@ -118,21 +117,23 @@ def train(
     """REINFORCE: roll out, score, weigh every decision by the advantage of what came after it."""
     (generator,) = run.generators
     assert isinstance(generator, torch.Generator)
+    if settings.keep == "best" and not left_out:
+        logging.getLogger(__name__).warning("no video to validate on: the last epoch will be published")
     for epoch in run.epochs(settings.epochs, "reinforce", first=0):
         rows: list[dict[str, float]] = []
         order = torch.randperm(len(examples), generator=generator).tolist() if epoch else []
         for start in range(0, len(order), settings.videos_per_update):
             began = time.perf_counter()
             group = [examples[v] for v in order[start : start + settings.videos_per_update]]
-            steps, rewards = _explore(group, assignment, settings, generator, run.hardware)
-            returns = discounted_returns(rewards, settings.discount)
+            steps, rewards, returns = _explore(group, assignment, settings, generator, run.hardware)
             advantages = advantages_of(returns, settings)
             row = _update(group, steps, advantages, assignment, settings, generator, run)
             speed = row.pop("decisions") / (time.perf_counter() - began)
             rows.append({"reward/train": float(np.nanmean(rewards)), **row, "decisions_per_second": speed})
         means = {name: float(np.mean([row[name] for row in rows])) for name in (rows[0] if rows else ())}
         score = greedy_reward(left_out, assignment, run.hardware)
-        run.end_epoch(epoch, means if score is None else {**means, "reward/validation": score}, score)
+        row = means if score is None else {**means, "reward/validation": score}
+        run.end_epoch(epoch, row, score if settings.keep == "best" else None)
 
 
 Steps = dict[tuple[int, int], Step]
@@ -145,7 +146,7 @@ def _explore(
     settings: ReinforceSettings,
     generator: torch.Generator,
     hardware: Hardware,
-) -> tuple[Steps, NDArray[np.float64]]:
+) -> tuple[Steps, NDArray[np.float64], NDArray[np.float64]]:
     """Roll out a group of videos, each process its share of them.
 
     Returns
@@ -154,11 +155,14 @@ def _explore(
         Those of this process.
     rewards : (B, T) float64
         Of the whole group; NaN after a video's end.
+    returns : (B, T, N) float64
+        As `returns_of`; NaN where there is no decision.
     """
     chance = draw_chance([example.video for example in group], settings.rollouts, generator)
     mine = hardware.share(group)
     steps: Steps = {}
-    scores: list[NDArray[np.float64]] = []
+    rewards: list[NDArray[np.float64]] = []
+    returns: list[NDArray[np.float64]] = []
     if mine:
         rows = rows_of(hardware.share(range(len(group))), settings.rollouts)
         episodes = roll_out(
@@ -171,20 +175,53 @@ def _explore(
             keep_steps=True,
             device=hardware.device,
         )
-        scores = episode_rewards(episodes, [example.truth for example in mine])
+        for v, (example, outcome) in enumerate(zip(mine, matched_rewards(episodes, mine), strict=True)):
+            choices = episodes.video_choices(v)
+            rewards.append(outcome[0])
+            returns.append(returns_of(example.video, choices, *outcome, settings))
         for t, of_frame in groupby(episodes.steps, lambda step: step.frame):
             steps |= {(t, i): step for i, step in enumerate(of_frame) if bool(step.active.any())}
-    return steps, _pad(hardware.gather(scores))
+    return steps, _pad(hardware.gather(rewards)), _pad(hardware.gather(returns))
 
 
-def _pad(rewards: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Rewards of all episodes below each other, filled up with NaN."""
-    length = max(of_video.shape[1] for of_video in rewards)
-    filled = [
-        np.pad(of_video, ((0, 0), (0, length - of_video.shape[1])), constant_values=np.nan)
-        for of_video in rewards
-    ]
+def _pad(of_videos: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What belongs to all episodes below each other, filled up with NaN: (B, ...) float64."""
+    shape = np.max([of_video.shape for of_video in of_videos], axis=0)[1:]
+    filled = []
+    for of_video in of_videos:
+        missing = [(0, n) for n in shape - of_video.shape[1:]]
+        filled.append(np.pad(of_video, [(0, 0), *missing], constant_values=np.nan))
     return np.concatenate(filled)
+
+
+def returns_of(
+    video: GroupingVideo,
+    choices: Sequence[NDArray[np.uint8]],
+    rewards: NDArray[np.float64],
+    tracks: NDArray[np.int64],
+    settings: ReinforceSettings,
+) -> NDArray[np.float64]:
+    """Return of every decision of the episodes of a video.
+
+    Parameters
+    ----------
+    video : GroupingVideo
+    choices : sequence of (R, N_t) uint8
+    rewards : (R, T) float64
+    tracks : (R, O) int64
+        Slot that each object is matched to.
+    settings : ReinforceSettings
+
+    Returns
+    -------
+    (R, T, N) float64
+        NaN where a frame has fewer decisions; (R, T, 1) where the decisions of a frame share its return.
+    """
+    if settings.decision_discount is None:
+        return discounted_returns(rewards, settings.discount)[..., None]
+    gained = gained_before(video, choices, tracks)
+    counts = [len(frame.membership) for frame in video.frames]
+    return decision_returns(rewards, gained, counts, settings.discount, settings.decision_discount)
 
 
 def discounted_returns(rewards: NDArray[np.float64], discount: float) -> NDArray[np.float64]:
@@ -209,26 +246,64 @@ def discounted_returns(rewards: NDArray[np.float64], discount: float) -> NDArray
     return returns
 
 
+def decision_returns(
+    rewards: NDArray[np.float64],
+    gained: NDArray[np.float64],
+    counts: Sequence[int],
+    discount: float,
+    decision_discount: float,
+) -> NDArray[np.float64]:
+    """Return of every decision, which starts with what the decision itself gains.
+
+    With g_i the J of the frame as it is painted before its decision i of N:
+    G_{t,i} = g_{i+1} - g_i + delta G_{t,i+1}, and G_{t,N} = r_t - g_N + gamma G_{t+1,0}. With delta = 1
+    these are the frames' returns less what earlier decisions have gained, which no decision can change.
+
+    Parameters
+    ----------
+    rewards : (R, T) float64
+    gained : (R, T, N + 1) float64
+        As `gained_before`.
+    counts : sequence of int
+        Decisions of each of the T frames.
+    discount, decision_discount : float
+        Gamma, delta.
+
+    Returns
+    -------
+    (R, T, N) float64
+        NaN where a frame has fewer decisions.
+    """
+    returns = np.full((*rewards.shape, gained.shape[2] - 1), np.nan)
+    following = np.zeros(len(rewards))
+    for t in reversed(range(rewards.shape[1])):
+        following = rewards[:, t] - gained[:, t, -1] + discount * following
+        for i in reversed(range(counts[t])):
+            following = gained[:, t, i + 1] - gained[:, t, i] + decision_discount * following
+            returns[:, t, i] = following
+    return returns
+
+
 def advantages_of(returns: NDArray[np.float64], settings: ReinforceSettings) -> NDArray[np.float64]:
     """How much better each return is than the baseline says, in units of its deviation.
 
     Parameters
     ----------
-    returns : (B, T) float64
-        `settings.rollouts` consecutive rows belong to one video; NaN after its end.
+    returns : (B, T, N) float64
+        `settings.rollouts` consecutive rows belong to one video; NaN where there is no decision.
     settings : ReinforceSettings
 
     Returns
     -------
-    (B, T) float64
-        0 after an episode's end.
+    (B, T, N) float64
+        0 where there is no decision.
     """
     if settings.baseline == "episode":
-        centred = returns - np.nanmean(returns, axis=1, keepdims=True)
-        deviation = np.nanstd(returns, axis=1, keepdims=True)
+        centred = returns - np.nanmean(returns, axis=(1, 2), keepdims=True)
+        deviation = np.nanstd(returns, axis=(1, 2), keepdims=True)
     else:
         num = settings.rollouts
-        of_video = returns.reshape(-1, num, returns.shape[1])
+        of_video = returns.reshape(-1, num, *returns.shape[1:])
         others = (of_video.sum(1, keepdims=True) - of_video) / (num - 1)
         centred = (of_video - others).reshape(returns.shape)
         deviation = np.nanstd(centred)
@@ -254,6 +329,7 @@ def _update(
     decisions = list(counts)
     rows = rows_of(hardware.share(range(len(group))), settings.rollouts)
     weights = torch.from_numpy(advantages[rows]).float().to(hardware.device)
+    weights = weights.expand(-1, -1, 1 + max(i for _, i in counts))
     order = torch.randperm(len(decisions), generator=generator)
     sums, norms, num_taken = np.zeros(3), [], 0
     for part in order.tensor_split(min(settings.steps_per_update, len(decisions))):
@@ -303,7 +379,7 @@ def _surrogate(
     advantage times the gradient of the log-probability. Later steps are held back by the clip.
     """
     log_prob, entropy, before, kept = _recompute(steps, assignment, hardware)
-    advantage = weights[kept[:, 1], kept[:, 0]]
+    advantage = weights[kept[:, 0], kept[:, 1], kept[:, 2]]
     log_ratio = log_prob - before
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
