@@ -42,7 +42,7 @@ def reinforce(
     output: Path,
     grouping: GroupingSettings | None = None,
 ) -> None:
-    """Go on training an assignment network with REINFORCE and publish the last or the best epoch's checkpoint.
+    """Go on training an assignment network with REINFORCE and publish the last or best checkpoint.
 
     Epochs are judged on the videos that the supervised network has not learned from either. Epoch 0 is that
     network itself, so that where the best is published nothing is that does worse on them.

@@ -82,8 +82,11 @@ def test_refinement_is_published_as_it_was_when_its_masks_were_best_on_the_video
     assert "iou/validation" not in read_log(everything)
 
 
-def test_reinforcement_that_spoils_the_policy_publishes_the_supervised_network(trainer, tmp_path):
-    settings = REINFORCE.model_copy(update={"learning_rate": 100.0})
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 0), ("last", 3)])
+def test_reinforcement_that_spoils_the_policy_can_publish_the_supervised_network(
+    trainer, tmp_path, keep, epoch
+):
+    settings = REINFORCE.model_copy(update={"learning_rate": 100.0, "keep": keep})
     folders = trainer.root / "selection", trainer.root / "assignment"
     reinforce(trainer.corpus, *folders, settings, tmp_path / "reinforce")
     log = read_log(tmp_path / "reinforce")
@@ -91,9 +94,10 @@ def test_reinforcement_that_spoils_the_policy_publishes_the_supervised_network(t
     assert log["epoch"].tolist() == [0, 1, 2, 3]
     assert np.argmax(rewards) == 0
     assert rewards[-1] < rewards[0]
+    assert json.loads((tmp_path / "reinforce/network.json").read_text())["epoch"] == epoch
     before, after = (load_assignment(folder).network for folder in (folders[1], tmp_path / "reinforce"))
-    for one, other in zip(before.parameters(), after.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    pairs = zip(before.parameters(), after.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs) == (keep == "best")
 
 
 def test_log_says_how_reinforcement_went(trainer):
