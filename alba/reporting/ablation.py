@@ -95,11 +95,8 @@ def _draw(single: pd.DataFrame, table: pd.DataFrame, figure: Path) -> None:
     colours = [PALE if row == "oracle" else STRONG for row in rows["row"]]
     interval = _interval_of(headline)
     widths = 100 * rows[interval].to_numpy() if interval in rows else np.full(len(rows), np.nan)
-    canvas, axes = bar_chart(titles, 100 * rows[headline].to_numpy(), colours, headline, widths)
-    for position, row in enumerate(rows["row"]):
-        values = 100 * single.loc[single["row"] == row, headline]
-        if len(values) > 1:
-            axes.plot(values, [position] * len(values), "o", color="white", mec="black", ms=4, mew=0.8)
+    runs = [100 * single.loc[single["row"] == row, headline].to_numpy() for row in rows["row"]]
+    canvas, axes = bar_chart(titles, 100 * rows[headline].to_numpy(), colours, headline, widths, runs)
     gain = table[table["row"] == "gain"]
     if len(gain):
         mean, width = 100 * gain[headline].item(), 100 * gain[interval].item()

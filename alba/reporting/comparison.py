@@ -71,6 +71,7 @@ def bar_chart(
     colours: Sequence[str],
     headline: str,
     widths: NDArray[np.float64] | None = None,
+    points: Sequence[NDArray[np.float64]] | None = None,
 ) -> tuple[Any, Any]:
     """Draw one bar per title, the first on top.
 
@@ -84,6 +85,8 @@ def bar_chart(
         What is measured.
     widths : (n,) float64, optional
         Half the width of each value's interval; NaN where there is none.
+    points : sequence of (m,) float64, optional
+        Percent; what each value is the mean of, shown where they are several.
 
     Returns
     -------
@@ -98,12 +101,13 @@ def bar_chart(
     half = np.full(len(values), np.nan) if widths is None else widths
     canvas, axes = plt.subplots(figsize=(7, 1.2 + 0.4 * len(values)), layout="constrained")
     error = None if np.isnan(half).all() else half
-    bars = axes.barh(titles, values, color=colours, xerr=error, error_kw={"capsize": 4, "lw": 1.2})
-    labels = [
-        f"{value:.1f}" if np.isnan(width) else f"{value:.1f} ± {width:.1f}"
-        for value, width in zip(values, half, strict=True)
-    ]
-    axes.bar_label(bars, labels, padding=4)
+    axes.barh(titles, values, color=colours, xerr=error, error_kw={"capsize": 4, "lw": 1.2})
+    for row, (value, width) in enumerate(zip(values, half, strict=True)):
+        single = points[row] if points is not None and len(points[row]) > 1 else values[:0]
+        axes.plot(single, [row] * len(single), "o", color="white", mec="black", ms=4, mew=0.8)
+        label = f"{value:.1f}" if np.isnan(width) else f"{value:.1f} ± {width:.1f}"
+        end = value + max(np.nan_to_num(width), single.max(initial=value) - value)
+        axes.annotate(label, (end, row), (6, 0), textcoords="offset points", va="center")
     axes.invert_yaxis()
     axes.set_xlabel(f"{headline.replace('-', ' ')}, %")
     axes.set_xlim(0, 100)
