@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -179,8 +178,7 @@ def _explore(
             choices = episodes.video_choices(v)
             rewards.append(outcome[0])
             returns.append(returns_of(example.video, choices, *outcome, settings))
-        for t, of_frame in groupby(episodes.steps, lambda step: step.frame):
-            steps |= {(t, i): step for i, step in enumerate(of_frame) if bool(step.active.any())}
+        steps = {(step.frame, step.number): step for step in episodes.steps if bool(step.active.any())}
     return steps, _pad(hardware.gather(rewards)), _pad(hardware.gather(returns))
 
 
