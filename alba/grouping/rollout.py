@@ -32,6 +32,8 @@ class Step:
     active : (B,) bool
         Episodes that had a proposal to decide on, and a target where a teacher decides.
     frame : int
+    number : int
+        Of the proposal in its frame.
     num_live : int
         Slots that the observation speaks of.
     """

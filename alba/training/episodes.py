@@ -47,14 +47,11 @@ def episode_rewards(episodes: Episodes, truths: Sequence[TruthBoundaries]) -> li
     -------
     per video (num_rollouts, T) float64
     """
-    return [
-        truth.rewards(torch.from_numpy(episodes.video_label_maps(v)).to(truth.device))
-        for v, truth in enumerate(truths)
-    ]
+    return [rewards for rewards, _ in matched_rewards(episodes, truths)]
 
 
 def matched_rewards(
-    episodes: Episodes, examples: Sequence[Example]
+    episodes: Episodes, truths: Sequence[TruthBoundaries]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
     """Those rewards, and the slot that each object is matched to.
 
@@ -63,8 +60,8 @@ def matched_rewards(
     per video (num_rollouts, T) float64 and (num_rollouts, O) int64
     """
     return [
-        example.truth.matched_rewards(torch.from_numpy(episodes.video_label_maps(v)).to(example.truth.device))
-        for v, example in enumerate(examples)
+        truth.matched_rewards(torch.from_numpy(episodes.video_label_maps(v)).to(truth.device))
+        for v, truth in enumerate(truths)
     ]
 
 

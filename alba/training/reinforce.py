@@ -174,7 +174,8 @@ def _explore(
             keep_steps=True,
             device=hardware.device,
         )
-        for v, (example, outcome) in enumerate(zip(mine, matched_rewards(episodes, mine), strict=True)):
+        outcomes = matched_rewards(episodes, [example.truth for example in mine])
+        for v, (example, outcome) in enumerate(zip(mine, outcomes, strict=True)):
             choices = episodes.video_choices(v)
             rewards.append(outcome[0])
             returns.append(returns_of(example.video, choices, *outcome, settings))

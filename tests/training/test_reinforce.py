@@ -61,7 +61,7 @@ def test_undiscounted_decisions_share_the_return_less_what_was_gained_before(squ
         chance=draw_chance([video], 8, torch.Generator().manual_seed(0)),
     )
     choices = episodes.video_choices(0)
-    ((rewards, tracks),) = matched_rewards(episodes, [example])
+    ((rewards, tracks),) = matched_rewards(episodes, [example.truth])
     of_frames, of_decisions = (
         returns_of(video, choices, rewards, tracks, ReinforceSettings(decision_discount=delta))
         for delta in (None, 1)
