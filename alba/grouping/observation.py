@@ -14,9 +14,6 @@ from alba.grouping.state import FrameBatch, GroupingState
 Observation = tuple[Tensor, ...]
 """What a network is called with, in the order of its parameters."""
 
-Kept = Sequence[Tensor | slice]
-"""Which decisions of each observation are taken, by their indices or as a range."""
-
 NUM_RELATIONS = 21
 """Scalars that relate a proposal and a slot, before the features of both."""
 
@@ -29,8 +26,11 @@ class Observer(Protocol):
     def observe(self, frame: FrameBatch, state: GroupingState, i: int, num_live: int) -> Observation:
         """Observation of proposal `i` against slots 1..num_live and, if there is one, "none"."""
 
-    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
-        """Those decisions of each observation that are `kept`, as one batch of `num_live` slots."""
+    def take(self, observation: Observation, decisions: Tensor) -> Observation:
+        """The observation of some decisions, given by their indices, alone."""
+
+    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
+        """The decisions of several observations as one batch of `num_live` slots."""
 
     def mirror(self, observation: Observation) -> Observation:
         """The same observations of a mirrored video."""
@@ -69,11 +69,15 @@ class RelationObserver:
             rows = torch.cat([rows, none], dim=1)
         return rows, own
 
-    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
+    def take(self, observation: Observation, decisions: Tensor) -> Observation:
+        """The observation of some decisions, given by their indices, alone."""
+        rows, own = observation
+        return rows[decisions], own[decisions]
+
+    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`; the row for "none" stays the last."""
-        pairs = list(zip(observations, kept, strict=True))
-        rows = [self._widen(relations[here], num_live) for (relations, _), here in pairs]
-        return torch.cat(rows), torch.cat([own[here] for (_, own), here in pairs])
+        rows = [self._widen(rows, num_live) for rows, _ in observations]
+        return torch.cat(rows), torch.cat([own for _, own in observations])
 
     def _widen(self, rows: Tensor, num_live: int) -> Tensor:
         """Rows for slots that are not in use yet, before that for "none"."""
@@ -181,20 +185,23 @@ class PictureObserver:
             frame.pictures,
         )
 
-    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
+    def take(self, observation: Observation, decisions: Tensor) -> Observation:
+        """The observation of some decisions, given by their indices, with the pictures of all."""
+        slot_maps, features, proposal_of, *pictures = observation
+        return (slot_maps[decisions], features[decisions], proposal_of[decisions], *pictures)
+
+    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
         """Concatenate; the pictures that several decisions share are taken once."""
         banks = {id(observation[-1]): observation[-1] for observation in observations}
         starts = dict(zip(banks, accumulate(map(len, banks.values()), initial=0), strict=False))
-        slot_maps, features, proposal_of, frame_of, num_proposals = [], [], [], [], 0
-        for (maps, own, proposal, proposals, frame, pictures), here in zip(observations, kept, strict=True):
-            slot_maps.append(maps[here])
-            features.append(own[here])
-            proposal_of.append(proposal[here] + num_proposals)
+        proposal_of, frame_of, num_proposals = [], [], 0
+        for _, _, proposal, proposals, frame, pictures in observations:
+            proposal_of.append(proposal + num_proposals)
             frame_of.append(frame + starts[id(pictures)])
             num_proposals += len(proposals)
         return (
-            torch.cat(slot_maps),
-            torch.cat(features),
+            torch.cat([observation[0] for observation in observations]),
+            torch.cat([observation[1] for observation in observations]),
             torch.cat(proposal_of),
             torch.cat([observation[3] for observation in observations]),
             torch.cat(frame_of),

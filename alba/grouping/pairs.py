@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alba.grouping.observation import Kept, Observation, log_ratio
+from alba.grouping.observation import Observation, log_ratio
 from alba.grouping.state import FrameBatch, GroupingState, Leads
 
 NUM_PAIR_SCALARS = 9
@@ -40,12 +40,13 @@ class PairObserver:
         ]
         return (torch.stack(pairs, dim=2)[:, :num_live],)
 
-    def join(self, observations: Sequence[Observation], kept: Kept, num_live: int) -> Observation:
+    def take(self, observation: Observation, decisions: Tensor) -> Observation:
+        """The observation of some decisions, given by their indices, alone."""
+        return (observation[0][decisions],)
+
+    def join(self, observations: Sequence[Observation], num_live: int) -> Observation:
         """Pad the slots of every decision to `num_live`."""
-        padded = [
-            functional.pad(rows[here], (0, 0, 0, 0, 0, num_live - rows.shape[1]))
-            for (rows,), here in zip(observations, kept, strict=True)
-        ]
+        padded = [functional.pad(rows, (0, 0, 0, 0, 0, num_live - rows.shape[1])) for (rows,) in observations]
         return (torch.cat(padded),)
 
     def mirror(self, observation: Observation) -> Observation:

@@ -245,7 +245,8 @@ def join_steps(steps: Sequence[Step], observer: Observer) -> tuple[Observation, 
     """
     num_live = max(step.num_live for step in steps)
     active = [step.active.nonzero()[:, 0] for step in steps]
-    observation = observer.join([step.observation for step in steps], active, num_live)
+    taken = [observer.take(step.observation, here) for step, here in zip(steps, active, strict=True)]
+    observation = observer.join(taken, num_live)
     choices, used, kept = [], [], []
     for step, here in zip(steps, active, strict=True):
         choice = step.choice[here]

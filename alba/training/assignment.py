@@ -218,7 +218,7 @@ class Lesson:
         forced = (step.choice == step.num_live) & (step.num_used == 0)
         here = (step.active & ~forced).nonzero()[:, 0]
         choice = step.choice[here]
-        observation = observer.join([step.observation], [here], step.num_live)
+        observation = observer.take(step.observation, here)
         return cls(observation, choice.where(choice < step.num_live, -1), step.num_used[here], step.num_live)
 
     def __len__(self) -> int:
@@ -292,8 +292,9 @@ def draw_batches(
 ) -> Iterator[tuple[list[Lesson], bool]]:
     """Lessons in random order, about `batch_size` decisions together, and whether they are mirrored."""
     sizes = np.array([len(lesson) for lesson in lessons], int)
+    flip = settings.flip
     for batch in _split(generator.permutation(len(lessons)), sizes, settings.batch_size):
-        yield [lessons[j] for j in batch], settings.flip and generator.random() < 0.5
+        yield [lessons[j] for j in batch.tolist()], flip and generator.random() < 0.5
 
 
 def read_batches(
@@ -303,17 +304,16 @@ def read_batches(
     observer = assignment.observer
     for lessons, mirrored in batches:
         num_live = max(lesson.num_live for lesson in lessons)
-        every = [slice(None)] * len(lessons)
-        observation = observer.join([lesson.observation for lesson in lessons], every, num_live)
+        observation = observer.join([lesson.observation for lesson in lessons], num_live)
         choice = torch.cat([lesson.choice for lesson in lessons])
         num_used = torch.cat([lesson.num_used for lesson in lessons])
         if mirrored:
             observation = observer.mirror(observation)
-        target = choice.where(choice >= 0, num_live)
+        target = choice.remainder(num_live + 1)  # -1, none, becomes the last
         if hardware.size > 1:
             rows = torch.arange(len(choice), device=choice.device)
             target, num_used, rows = hardware.share_rows(target, num_used, rows)
-            observation = observer.join([observation], [rows], num_live)
+            observation = observer.take(observation, rows)
         yield (observation, target, num_used, num_live), len(choice)
 
 
