@@ -5,14 +5,15 @@ r"""Speed at which supervised training takes in its data, against the same loop 
 
 The argument is the cache of a data set with the stores of its training videos and a selection checkpoint.
 One epoch of the selection network (crops are cut out of frames) and one of the assignment network (decisions
-are joined to batches) go through their training step twice a round, in turn: once reading as the stage does,
-once on the very same batches made beforehand. Prints decisions a second of both, medians, and the ratio.
+are joined to batches) go through their training step twice a round, batch by batch in turn: once reading as
+the stage does, once on the very same batches made beforehand. Prints decisions a second of both and their
+ratio, medians of the rounds.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,24 +41,25 @@ def newest(cache: Path, stage: str) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def epoch(run: Run, batches: Iterable[Batch], losses: Callable[[Any], Any]) -> float:
-    """Decisions a second of one epoch, the step included."""
+def steps(run: Run, batches: Iterable[Batch], losses: Callable[[Any], Any]) -> Iterator[tuple[float, int]]:
+    """Seconds that each batch takes, reading included, and its decisions."""
     tally, start = Tally(run.hardware), time.perf_counter()
     for batch, count in batches:
         descend(run, run.network, *losses(batch), count, tally)
-    return tally.count / (time.perf_counter() - start)
+        yield time.perf_counter() - start, count
+        start = time.perf_counter()
 
 
 def compare(name: str, run: Run, read: Callable[[], Iterable[Batch]], losses: Any, rounds: int) -> None:
     held = list(read())
-    epoch(run, held, losses)  # warm
-    reading, holding = [], []
-    for _ in range(rounds):
-        reading.append(epoch(run, read(), losses))
-        holding.append(epoch(run, held, losses))
-    ratio = statistics.median(r / h for r, h in zip(reading, holding, strict=True))
-    row = f"{statistics.median(reading):12.0f}{statistics.median(holding):12.0f}{ratio:10.3f}"
-    print(f"{name:12s}{len(held):8d}{row}", flush=True)
+    speeds = []
+    for _ in range(rounds + 1):  # the first one warms up
+        both = zip(steps(run, read(), losses), steps(run, held, losses), strict=True)
+        reading, holding = np.sum(list(both), axis=0)
+        speeds.append((reading[1] / reading[0], holding[1] / holding[0]))
+    reads, holds = np.median(speeds[1:], axis=0)
+    ratio = statistics.median(reading / holding for reading, holding in speeds[1:])
+    print(f"{name:12s}{len(held):8d}{reads:12.0f}{holds:12.0f}{ratio:10.3f}", flush=True)
 
 
 def begin(network: torch.nn.Module, kind: str, folder: Path, hardware: Hardware) -> Run:
