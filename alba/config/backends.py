@@ -55,7 +55,7 @@ class RegionsOptions(BackendOptions):
     uses_flow: ClassVar[bool] = True
     max_proposals: Annotated[int, Field(ge=1)] = Field(40, description="most proposals a frame")
     nms_iou: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="of two proposals that overlap more, the lower-scored one is dropped"
+        0.95, description="of two proposals that overlap more, the lower-scored one is dropped"
     )
 
 
