@@ -29,6 +29,7 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
             "licence": "made by alba, free of rights",
             "stages": {
                 "grouping": {"working_height": 72},
+                "reinforce": {"decision_discount": 1.0},
                 "refinement": {"apply": False},
                 "ablation": {"seeds": [0]},
             },
