@@ -36,7 +36,8 @@ class DisBackend:
     """
 
     def __init__(self, options: DisOptions) -> None:
-        self._preset = _PRESETS[options.preset]
+        self._dis = cv2.DISOpticalFlow_create(_PRESETS[options.preset])  # type: ignore[attr-defined]
+        self._finest_scale = self._dis.getFinestScale()
         self.provenance: Mapping[str, Any] = {
             "backend": "dis",
             "options": options.model_dump(mode="json"),
@@ -47,11 +48,9 @@ class DisBackend:
     def flow(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow from the first frame to the second, as `FlowBackend.flow` says."""
         height, width = first.shape[:2]
-        dis = cv2.DISOpticalFlow_create(self._preset)  # type: ignore[attr-defined]
-        if min(height, width) < SMALL:
-            dis.setFinestScale(dis.getFinestScale() - 1)
+        self._dis.setFinestScale(self._finest_scale - (min(height, width) < SMALL))
         with _one_thread():
-            field = dis.calc(_prepare(first), _prepare(second), None)
+            field = self._dis.calc(_prepare(first), _prepare(second), None)
         return np.ascontiguousarray(field[:height, :width].transpose(2, 0, 1))
 
 
