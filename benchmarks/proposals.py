@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from alba.config.backends import RegionsOptions
+from alba.config.backends import DisOptions, RegionsOptions
+from alba.flow.dis import DisBackend
 from alba.masks import iou_matrix
 from alba.proposals.protocol import Proposals
 from alba.proposals.regions.backend import RegionsBackend
+
+_DIS = DisBackend(DisOptions())
 
 
 def sequences(root: Path, split: str) -> list[str]:
@@ -56,23 +59,24 @@ def best_first_union(masks: NDArray[np.bool_], truth: NDArray[np.bool_]) -> floa
 
 
 def flow_around(paths: list[Path], t: int) -> list[NDArray[np.float32]]:
-    """Forward and backward flow of frame `t` (DIS, medium), (2, H, W) each."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    here = cv2.imread(str(paths[t]), cv2.IMREAD_GRAYSCALE)
+    """Forward and backward flow of frame `t` (`dis`), (2, H, W) each."""
+    here = read_frame(paths[t])
     flows: list[NDArray[np.float32] | None] = []
     for other in (t + 1, t - 1):
-        if 0 <= other < len(paths):
-            there = cv2.imread(str(paths[other]), cv2.IMREAD_GRAYSCALE)
-            flows.append(np.ascontiguousarray(np.moveaxis(dis.calc(here, there, None), -1, 0)))
-        else:
-            flows.append(None)
+        there = read_frame(paths[other]) if 0 <= other < len(paths) else None
+        flows.append(None if there is None else _DIS.flow(here, there))
     forward, backward = flows
     return [-backward if forward is None else forward, -forward if backward is None else backward]
 
 
+def read_frame(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8, RGB."""
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
 def propose(backend: RegionsBackend, paths: list[Path], t: int) -> tuple[Proposals, tuple[float, float]]:
     """Proposals of frame `t`; processor seconds that they took, and that the flow took."""
-    frame = cv2.cvtColor(cv2.imread(str(paths[t])), cv2.COLOR_BGR2RGB)
+    frame = read_frame(paths[t])
     begun = time.process_time()
     flow = flow_around(paths, t)
     flowed = time.process_time()

@@ -14,10 +14,11 @@ import pytest
 from alba.workers import worker_processes
 
 BUSY = """
-import sys, time
+import signal, time
 from alba.workers import worker_processes
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with worker_processes(2) as pool:
         list(pool.map(time.sleep, [600] * 4))
 """
@@ -48,7 +49,10 @@ def test_workers_end_when_the_process_is_told_to(tmp_path, number):
         wait_until(lambda: len(pool.children()) >= 3)  # two workers, and multiprocessing's own tracker
         children = pool.children()
         process.send_signal(number)
-        assert process.wait(30) != 0
+        try:
+            assert process.wait(30) != 0
+        finally:
+            process.kill()
     wait_until(lambda: all(map(has_ended, children)), 30)
 
 
