@@ -194,7 +194,7 @@ class SelectionSettings(TrainingSettings):
     positive_weight: Annotated[float, Field(gt=0)] = Field(
         1.0, description="weight of the positive class (the authors' code: 4)"
     )
-    threshold: Fraction = Field(0.25, description="a proposal is selected above this output (paper: 0.5)")
+    threshold: Fraction = Field(0.1, description="a proposal is selected above this output (paper: 0.5)")
     epochs: Count = Field(3, description="passes over the sampled proposals")
     samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
     batch_size: Count = Field(64, description="proposals per update")
