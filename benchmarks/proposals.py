@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.config.backends import DisOptions, RegionsOptions
+from alba.datasets.video import read_frame
 from alba.flow.dis import DisBackend
 from alba.masks import iou_matrix
 from alba.proposals.protocol import Proposals
@@ -67,11 +68,6 @@ def flow_around(paths: list[Path], t: int) -> list[NDArray[np.float32]]:
         flows.append(None if there is None else _DIS.flow(here, there))
     forward, backward = flows
     return [-backward if forward is None else forward, -forward if backward is None else backward]
-
-
-def read_frame(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8, RGB."""
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
 def propose(backend: RegionsBackend, paths: list[Path], t: int) -> tuple[Proposals, tuple[float, float]]:
