@@ -69,7 +69,6 @@ class RegionsBackend:
         flow_backward: NDArray[np.float32] | None,
     ) -> Proposals:
         """Propose masks for one frame; see `ProposalBackend.propose`."""
-        size = frame.shape[0], frame.shape[1]
         work = reduce_frame(frame, flow_forward, flow_backward)
         motion = residual_motion(work)
         superpixels = find_superpixels(work.lab, motion.residual)
@@ -88,9 +87,10 @@ class RegionsBackend:
             self._options.nms_iou,
             self._options.max_proposals,
         )
-        masks = np.zeros((len(kept), *size), bool)
+        regions = upsample(superpixels, evidence.lab, frame)
+        masks = np.empty((len(kept), *regions.shape), bool)
         for mask, member in zip(masks, pool.members[kept], strict=True):
-            mask[:] = upsample(superpixels.labels, member, size)
+            member.take(regions, out=mask, mode="clip")  # unlike others, this mode needs no buffer
         features = proposal_features(superpixels, evidence, work, pool.members[kept])
         return Proposals(masks, mask_boxes(masks), pool.scores[kept], features)
 

@@ -16,6 +16,7 @@ _SIGMA = 0.6  # pixels of smoothing before
 _SMALLEST = 12  # pixels
 _LAB_UNIT = 50.0
 _FLOW_WEIGHT = 0.05  # of a pixel of flow, beside half the range of lightness
+_PIXEL_UNIT = 7.0  # units of Lab that are as far as one reduced pixel
 
 
 @dataclass(frozen=True)
@@ -120,24 +121,64 @@ def find_superpixels(lab: NDArray[np.float32], flow: NDArray[np.float32]) -> Sup
     return Superpixels(labels, areas, edges, lengths)
 
 
-def upsample(labels: NDArray[np.intp], member: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mask of one set of superpixels, (H, W) at full size, its staircase smoothed."""
-    mask = member.astype(np.float32).take(labels)
-    factor, rest = divmod(size[0], labels.shape[0])
-    if rest:
-        return _enlarge(mask, size)
-    # Rows of the one lie evenly between rows of the other: those around the set are enough.
-    filled = np.flatnonzero(mask.any(axis=1))
-    enlarged = np.zeros(size, bool)
-    if len(filled):
-        first, last = max(filled[0] - 1, 0), min(filled[-1] + 2, len(mask))
-        rows = slice(factor * first, factor * last)
-        enlarged[rows] = _enlarge(mask[first:last], (rows.stop - rows.start, size[1]))
-    return enlarged
+def upsample(
+    superpixels: Superpixels, lab: NDArray[np.float32], frame: NDArray[np.uint8]
+) -> NDArray[np.intp]:
+    """Regions of the pixels of the full frame, their boundaries drawn along its edges.
+
+    Each pixel takes its region from the reduced pixel that it lies in or from one of the four beside that,
+    whichever is nearest in place and has a region of the most similar mean colour (joint bilateral
+    upsampling, Kopf et al., SIGGRAPH 2007, with the nearest instead of a mean).
+
+    Parameters
+    ----------
+    superpixels : Superpixels
+        Of the reduced frame.
+    lab : (S, 3) float32
+        Their mean colours.
+    frame : (H, W, 3) uint8
+        RGB, no smaller than the reduced one.
+
+    Returns
+    -------
+    (H, W) intp
+        0..S-1.
+    """
+    labels = superpixels.labels
+    if labels.shape == frame.shape[:2]:
+        return labels
+    x, y = (
+        _places(full, reduced) for full, reduced in zip(frame.shape[1::-1], labels.shape[::-1], strict=True)
+    )
+    pixels = cv2.split(cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+    colours = cv2.split(lab[labels])
+    upsampled = np.zeros(frame.shape[:2], np.intp)
+    least, term = np.full(frame.shape[:2], np.inf, np.float32), np.empty(frame.shape[:2], np.float32)
+    for right, down in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)):
+        columns, far_x = _beside(x, right, labels.shape[1])
+        rows, far_y = _beside(y, down, labels.shape[0])
+        cost = far_y[:, None] + far_x
+        for pixel, colour in zip(pixels, colours, strict=True):
+            np.subtract(pixel, colour[rows].take(columns, 1), out=term)
+            cost += np.square(term, out=term)
+        nearer = cost < least
+        np.copyto(least, cost, where=nearer)
+        np.copyto(upsampled, labels[rows].take(columns, 1), where=nearer)
+    return upsampled
 
 
-def _enlarge(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
-    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+def _places(full: int, reduced: int) -> NDArray[np.float32]:
+    """Where the centres of `full` pixels in a row lie, in units of the `reduced` ones."""
+    return (np.arange(full, dtype=np.float32) + 0.5) * np.float32(reduced / full) - 0.5
+
+
+def _beside(
+    places: NDArray[np.float32], step: int, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The reduced pixel `step` away from each place, of `count`, and what its distance costs in colour."""
+    beside = np.rint(places) + step
+    cost = np.square((places - beside) * np.float32(_PIXEL_UNIT))
+    return beside.clip(0, count - 1).astype(np.intp), cost
 
 
 def _neighbours(labels: NDArray[np.intp], count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
