@@ -3,10 +3,11 @@
     python benchmarks/proposals.py ROOT --split val --stride 1
 
 ROOT is the official layout. Prints, for every sequence and on average: J of the best single proposal;
-J of the greedy union (by falling score, a proposal joins when it raises the IoU and at least half of it
-lies inside the object) and of the best-first union (the largest gain first, until none helps); the share
-of frames whose best proposal exceeds IoU 0.5; J of the top-ranked proposal; proposals per frame; processor
-seconds per frame on one core for the proposals and for the flow.
+J of the greedy union (by falling score, a proposal joins when it raises the IoU and as much of it lies
+inside the object as the oracle asks for by default, `labels.join_min_precision`) and of the best-first
+union (the largest gain first, until none helps); the share of frames whose best proposal exceeds IoU 0.5;
+J of the top-ranked proposal; proposals per frame; processor seconds per frame on one core for the
+proposals and for the flow.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.config.backends import DisOptions, RegionsOptions
+from alba.config.settings import LabelSettings
 from alba.datasets.video import read_frame
 from alba.flow.dis import DisBackend
 from alba.masks import iou_matrix
@@ -39,10 +41,10 @@ def iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return np.count_nonzero(mask & truth) / union if union else 1.0
 
 
-def greedy_union(masks: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def greedy_union(masks: NDArray[np.bool_], truth: NDArray[np.bool_], min_precision: float) -> float:
     united, reached = np.zeros_like(truth), iou(np.zeros_like(truth), truth)
     for mask in masks:
-        if 2 * np.count_nonzero(mask & truth) >= np.count_nonzero(mask):
+        if np.count_nonzero(mask & truth) >= min_precision * np.count_nonzero(mask):
             joined = iou(united | mask, truth)
             if joined > reached:
                 united, reached = united | mask, joined
@@ -86,7 +88,7 @@ def figures_of(proposals: Proposals, annotation: Path) -> tuple[float, ...]:
     overlaps = iou_matrix(proposals.masks, truth[None])[:, 0] if len(proposals) else np.zeros(1)
     return (
         float(overlaps.max()),
-        greedy_union(proposals.masks, truth),
+        greedy_union(proposals.masks, truth, LabelSettings().join_min_precision),
         best_first_union(proposals.masks, truth),
         float(overlaps.max() > 0.5),
         float(overlaps[0]),
