@@ -337,7 +337,10 @@ class RefinementSettings(TrainingSettings):
     unmatched: Fraction = Field(
         0.1, description="share of the samples that are tracks of no object, where there are any"
     )
-    mixed_precision: bool = Field(True, description="convolutions in bfloat16")
+    mixed_precision: bool = Field(
+        False,
+        description="convolutions in bfloat16; slower on a processor without instructions for it",
+    )
     validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
         description="share of the training videos that this stage does not learn from (with the share and "
