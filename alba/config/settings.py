@@ -153,7 +153,7 @@ class LabelSettings(Settings):
         0.2, description="a proposal is a moving object if its IoU with one exceeds this"
     )
     join_min_precision: Fraction = Field(
-        0.7, description="share of a proposal that must lie in the object it joins (paper: 0)"
+        0.5, description="share of a proposal that must lie in the object it joins (paper: 0)"
     )
 
 
