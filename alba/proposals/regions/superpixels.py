@@ -147,9 +147,7 @@ def upsample(
     labels = superpixels.labels
     if labels.shape == frame.shape[:2]:
         return labels
-    x, y = (
-        _places(full, reduced) for full, reduced in zip(frame.shape[1::-1], labels.shape[::-1], strict=True)
-    )
+    x, y = _places(frame.shape[1], labels.shape[1]), _places(frame.shape[0], labels.shape[0])
     pixels = cv2.split(cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
     colours = cv2.split(lab[labels])
     upsampled = np.zeros(frame.shape[:2], np.intp)
