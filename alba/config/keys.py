@@ -14,7 +14,7 @@ REVISIONS = {
     "mirrored": 1,
     "composites": 1,
     "flow": 2,
-    "proposals": 5,
+    "proposals": 6,
     "labels": 1,
     "selection": 2,
     "assignment": 3,

@@ -13,7 +13,7 @@ from alba.proposals.regions.features import FEATURE_NAMES, proposal_features
 from alba.proposals.regions.frame import WorkFrame, reduce_frame
 from alba.proposals.regions.memory import Memory, Recollection
 from alba.proposals.regions.motion import Motion, relative, residual_motion
-from alba.proposals.regions.ranking import Evidence, Scorer, score_candidates
+from alba.proposals.regions.ranking import Evidence, Scorer, discount_loose, score_candidates
 from alba.proposals.regions.relabel import relabel
 from alba.proposals.regions.saliency import ColourModel, saliency, saliency_cues, saliency_weights
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
@@ -80,19 +80,22 @@ class RegionsBackend:
             evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
             second_candidates(pool, evidence)
         self._memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
-        kept = suppress(
-            pool.members,
-            superpixels.areas,
-            pool.scores,
-            self._options.nms_iou,
-            self._options.max_proposals,
-        )
+        members, scores = self._choose(pool, evidence)
         regions = upsample(superpixels, evidence.lab, frame)
-        masks = np.empty((len(kept), *regions.shape), bool)
-        for mask, member in zip(masks, pool.members[kept], strict=True):
+        masks = np.empty((len(members), *regions.shape), bool)
+        for mask, member in zip(masks, members, strict=True):
             member.take(regions, out=mask, mode="clip")  # unlike others, this mode needs no buffer
-        features = proposal_features(superpixels, evidence, work, pool.members[kept])
-        return Proposals(masks, mask_boxes(masks), pool.scores[kept], features)
+        features = proposal_features(superpixels, evidence, work, members)
+        return Proposals(masks, mask_boxes(masks), scores, features)
+
+    def _choose(self, pool: "Pool", evidence: Evidence) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Members (K, S) and scores (K,) of what is proposed, by falling score."""
+        options, areas = self._options, pool.superpixels.areas
+        kept = suppress(pool.members, areas, pool.scores, options.nms_iou, options.max_proposals)
+        members = pool.members[kept]
+        scores = discount_loose(pool.superpixels, evidence, members, pool.scores[kept])
+        order = np.argsort(-scores, kind="stable")
+        return members[order], scores[order]
 
 
 def gather_evidence(

@@ -228,5 +228,35 @@ def score_candidates(
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
+def discount_loose(
+    superpixels: Superpixels,
+    evidence: Evidence,
+    members: NDArray[np.bool_],
+    scores: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Scores of what is proposed, lower where some of it does not move on its own.
+
+    By `score_candidates` a whole object with some of its surroundings may lead its better part. Whoever joins
+    proposals by falling score, as the greedy oracle does, cannot take the surroundings away again.
+
+    Parameters
+    ----------
+    superpixels : Superpixels
+    evidence : Evidence
+    members : (N, S) bool
+        None of them empty.
+    scores : (N,) float32 in [0, 1]
+
+    Returns
+    -------
+    (N,) float32 in [0, 1]
+        The scores times the square root of the mean saliency inside; as they were where there is none.
+    """
+    if evidence.saliency is None:
+        return scores
+    inside = (members @ (superpixels.areas * evidence.saliency)) / (members @ superpixels.areas)
+    return (scores * np.sqrt(inside)).astype(np.float32)
+
+
 Scorer = Callable[[Superpixels, Evidence, NDArray[np.bool_]], NDArray[np.float32]]
 """Gives candidates (N, S) bool their scores."""
