@@ -87,15 +87,15 @@ def test_reinforcement_that_spoils_the_policy_can_publish_the_supervised_network
     trainer, tmp_path, keep, epoch
 ):
     settings = REINFORCE.model_copy(update={"learning_rate": 100.0, "keep": keep})
-    folders = trainer.root / "selection", trainer.root / "assignment"
-    reinforce(trainer.corpus, *folders, settings, tmp_path / "reinforce")
+    supervised = trainer("assignment", tmp_path / "supervised", epochs=10)  # good enough to be spoiled
+    reinforce(trainer.corpus, trainer.root / "selection", supervised, settings, tmp_path / "reinforce")
     log = read_log(tmp_path / "reinforce")
     rewards = log["reward/validation"].to_numpy()
     assert log["epoch"].tolist() == [0, 1, 2, 3]
     assert np.argmax(rewards) == 0
     assert rewards[-1] < rewards[0]
     assert json.loads((tmp_path / "reinforce/network.json").read_text())["epoch"] == epoch
-    before, after = (load_assignment(folder).network for folder in (folders[1], tmp_path / "reinforce"))
+    before, after = (load_assignment(folder).network for folder in (supervised, tmp_path / "reinforce"))
     pairs = zip(before.parameters(), after.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs) == (keep == "best")
 
