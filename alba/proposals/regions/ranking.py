@@ -254,7 +254,7 @@ def discount_loose(
     """
     if evidence.saliency is None:
         return scores
-    inside = (members @ (superpixels.areas * evidence.saliency)) / (members @ superpixels.areas)
+    inside = Sets(superpixels, members).mean_inside(evidence.saliency[:, None])[:, 0]
     return (scores * np.sqrt(inside)).astype(np.float32)
 
 
