@@ -94,6 +94,17 @@ def test_scores_fall_within_zero_and_one(found):
     assert 0 <= found.scores[-1] <= found.scores[0] <= 1
 
 
+def test_the_same_is_proposed_with_scores_lower_where_it_is_not_salient(found, monkeypatch):
+    monkeypatch.setattr(f"{RegionsBackend.__module__}.discount_loose", lambda *evidence: evidence[-1])
+    plain = propose_first(*scene())
+    saliency = plain.features[:, BACKEND.feature_names.index("saliency")]
+    discounted = plain.scores * np.sqrt(saliency)
+    order = np.argsort(-discounted, kind="stable")
+    assert (np.diff(order) < 0).any()  # another order
+    np.testing.assert_allclose(found.scores, discounted[order], atol=1e-6)
+    np.testing.assert_array_equal(found.masks, plain.masks[order])
+
+
 def test_boxes_are_tight(found):
     np.testing.assert_array_equal(found.boxes, mask_boxes(found.masks))
     assert found.masks.any((1, 2)).all()
