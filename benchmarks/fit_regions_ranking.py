@@ -47,7 +47,7 @@ from alba.proposals.regions.ranking import (
     salient_cues,
     score_candidates,
 )
-from alba.proposals.regions.saliency import ColourModel, Weights, read_weights, saliency
+from alba.proposals.regions.saliency import ColourModel, Ensemble, read_ensemble, saliency
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels
 
 DAVIS_FRAMES, SPRITES_FRAMES = range(15, 29), range(4, 12)
@@ -75,15 +75,15 @@ def video_samples(
     """What a run of frames of one video has to teach."""
     cv2.setNumThreads(1)
     video = open_video(DatasetSettings(layout=layout, root=str(root)), name)
-    weights = None if folds is None else read_weights(folds / f"without-{number % FOLDS}.npz")
+    networks = None if folds is None else read_ensemble(folds / f"without-{number % FOLDS}.npz")
     memory, colours = Memory(), ColourModel()
     first = max(0, min(frames.start, len(video) - len(frames)))
-    found = [collect(video, t, memory, colours, weights) for t in range(first, first + len(frames))]
+    found = [collect(video, t, memory, colours, networks) for t in range(first, first + len(frames))]
     return [sample for sample in found if sample is not None]
 
 
 def collect(
-    video: Video, t: int, memory: Memory, colours: ColourModel, weights: Weights | None
+    video: Video, t: int, memory: Memory, colours: ColourModel, networks: Ensemble | None
 ) -> Sample | None:
     """What one frame has to teach; nothing where it holds no object."""
     work = reduce_frame(video.frame(t), *flow_around(list(video.frame_paths), t))
@@ -102,8 +102,8 @@ def collect(
     def score(
         superpixels: Superpixels, evidence: Evidence, members: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        if weights is None or evidence.saliency is not None:
-            of = candidate_cues if weights is None else salient_cues
+        if networks is None or evidence.saliency is not None:
+            of = candidate_cues if networks is None else salient_cues
             cues.append(of(superpixels, evidence, members))
             shared = members @ areas.T
             union = (members @ superpixels.areas)[:, None] + areas.sum(1) - shared
@@ -111,9 +111,9 @@ def collect(
         return score_candidates(superpixels, evidence, members)
 
     pool = first_candidates(superpixels, evidence, score)
-    if weights is not None and len(pool.scores):
+    if networks is not None and len(pool.scores):
         seen = look(pool, evidence, colours)
-        second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, weights)))
+        second_candidates(pool, replace(evidence, saliency=saliency(superpixels, seen, networks)))
     memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
     if not objects or not cues:
         return None

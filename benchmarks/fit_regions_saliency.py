@@ -1,12 +1,12 @@
-"""Train the network of `regions` that maps what moves, and write its weights.
+"""Train the networks of `regions` that map what moves, and write their weights.
 
     python benchmarks/fit_regions_saliency.py ROOT SPRITES OUTPUT
 
 ROOT is DAVIS 2016 in the official layout, SPRITES the embedded data set (`alba sprites --output SPRITES`).
-Writes OUTPUT/all.npz, trained on all train videos of both, and OUTPUT/without-{0,1,2}.npz, each trained
-without every third video: the ranking is fitted on what these say of the videos that they have not seen, and
-proposals of train videos are made with them. All four go to `alba/proposals/regions/weights`. Prints the IoU
-of the thresholded map on unseen videos.
+Writes OUTPUT/all.npz, two networks trained on all train videos of both, and OUTPUT/without-{0,1,2}.npz, two
+each that were trained without every third video: the ranking is fitted on what these say of the videos that
+they have not seen, and proposals of train videos are made with them. All four files go to
+`alba/proposals/regions/weights`. Prints the IoU of the thresholded mean map on unseen videos.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from alba.proposals.regions.superpixels import find_superpixels
 FOLDS = 3
 FRAMES = 44  # of a video, from its middle
 SPRITES_SHARE = 0.25  # of the frames of a batch
+MEMBERS = 2  # networks of an ensemble
 BATCH, STEPS, LEARNING_RATE = 8, 700, 2e-3
 CUE_DROPOUT = 0.08
 MIRRORED = CUES.index("velocity_x")
@@ -160,8 +161,20 @@ def train(davis: Sequence[Lesson], sprites: Sequence[Lesson], seed: int) -> Netw
     return network.eval()
 
 
-def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
-    """Write the weights as `alba.proposals.regions.saliency` reads them, normalisation folded in."""
+def train_ensemble(davis: Sequence[Lesson], sprites: Sequence[Lesson], fold: int) -> list[Network]:
+    """Networks that differ by their seeds."""
+    return [train(davis, sprites, seed=10 * member + fold) for member in range(MEMBERS)]
+
+
+def export(ensemble: Sequence[Network], path: Path, held_out: Sequence[str]) -> None:
+    """Write networks as `alba.proposals.regions.saliency` reads them, one after the other in each array."""
+    members = [folded(network) for network in ensemble]
+    stacked = {name: np.stack([weights[name] for weights in members]) for name in members[0]}
+    np.savez_compressed(path, **stacked, held_out=np.array(held_out, np.str_))
+
+
+def folded(network: Network) -> dict[str, NDArray[np.float16]]:
+    """Weights by name, normalisation folded in."""
     weights: dict[str, Tensor] = {}
     for side in ("down", "up"):
         for scale, block in enumerate(getattr(network, side)):
@@ -172,14 +185,14 @@ def export(network: Network, path: Path, held_out: Sequence[str]) -> None:
                 weights[f"{side}.{scale}.{layer}.weight"] = kernel.permute(2, 3, 0, 1)
                 weights[f"{side}.{scale}.{layer}.bias"] = norm.bias - norm.running_mean * gain
     weights["out.weight"], weights["out.bias"] = network.out.weight[0, :, 0, 0], network.out.bias[0]
-    halves = {name: weight.detach().numpy().astype(np.float16) for name, weight in weights.items()}
-    np.savez_compressed(path, **halves, held_out=np.array(held_out, np.str_))
+    return {name: weight.detach().numpy().astype(np.float16) for name, weight in weights.items()}
 
 
 @torch.no_grad()
-def overlap_of(network: Network, video: Lesson) -> float:
-    """Mean IoU of the map above one half with the truth."""
-    predicted = network(torch.from_numpy(video.cues.astype(np.float32))).numpy() > 0
+def overlap_of(ensemble: Sequence[Network], video: Lesson) -> float:
+    """Mean IoU of the mean map above one half with the truth."""
+    cues = torch.from_numpy(video.cues.astype(np.float32))
+    predicted = torch.stack([network(cues).sigmoid() for network in ensemble]).mean(0).numpy() > 0.5
     truth = video.truth > 0.5
     shared, union = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     return float(np.mean(shared / np.maximum(union, 1)))
@@ -197,13 +210,13 @@ def main() -> None:
         for layout, root in (("davis16", options.root), ("davis17", options.sprites)):
             names.append(list_videos(DatasetSettings(layout=layout, root=str(root)), "train"))
             lessons.append(list(processes.map(partial(collect, layout, root), names[-1])))
-    export(train(*lessons, seed=FOLDS), options.output / "all.npz", [])
+    export(train_ensemble(*lessons, FOLDS), options.output / "all.npz", [])
     for fold in range(FOLDS):
         seen = [[v for i, v in enumerate(videos) if i % FOLDS != fold] for videos in lessons]
-        network = train(*seen, seed=fold)
+        ensemble = train_ensemble(*seen, fold)
         held_out = [name for of in names for name in of[fold::FOLDS]]
-        export(network, options.output / f"without-{fold}.npz", held_out)
-        unseen = [np.mean([overlap_of(network, v) for v in videos[fold::FOLDS]]) for videos in lessons]
+        export(ensemble, options.output / f"without-{fold}.npz", held_out)
+        unseen = [np.mean([overlap_of(ensemble, v) for v in videos[fold::FOLDS]]) for videos in lessons]
         print(f"without {fold}: DAVIS {unseen[0]:.3f}, sprites {unseen[1]:.3f}", flush=True)
 
 

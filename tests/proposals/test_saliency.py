@@ -8,7 +8,14 @@ from alba.config import CompositesSettings, SpritesSettings
 from alba.proposals.regions import saliency
 from alba.proposals.regions.backend import RegionsBackend
 from alba.proposals.regions.ranking import agreement
-from alba.proposals.regions.saliency import CUES, WIDTHS, ColourModel, read_weights, saliency_weights
+from alba.proposals.regions.saliency import (
+    CUES,
+    WIDTHS,
+    ColourModel,
+    Ensemble,
+    read_ensemble,
+    saliency_networks,
+)
 from alba.proposals.regions.sets import Sets
 from alba.proposals.regions.superpixels import Superpixels
 
@@ -51,27 +58,41 @@ def torch_unet(picture, weights):
 @pytest.mark.parametrize("size", [(8, 8), (16, 40), (120, 216)])
 def test_network_equals_the_layers_of_torch(size):
     picture = np.random.default_rng(0).normal(0, 1, (len(CUES), *size)).astype(np.float32)
-    weights = saliency_weights("any")
-    expected = torch_unet(picture, weights)
-    np.testing.assert_allclose(saliency._unet(picture, weights), expected, atol=1e-3 * abs(expected).max())
+    for weights in saliency_networks("any").members:
+        expected = torch_unet(picture, weights)
+        np.testing.assert_allclose(
+            saliency._unet(picture, weights), expected, atol=1e-3 * abs(expected).max()
+        )
 
 
-def test_a_training_video_gets_the_network_that_has_not_seen_it():
-    folds = [read_weights(path) for path in saliency._FOLDS]
-    held_out = [set(fold["held_out"].tolist()) for fold in folds]
+def test_saliency_is_the_mean_of_different_networks():
+    superpixels = grid()
+    cues = np.random.default_rng(0).normal(0, 1, (len(CUES), 32, 48)).astype(np.float32)
+    both = saliency_networks("any")
+    assert len(both.members) == 2
+    alone = [
+        saliency.saliency(superpixels, cues, Ensemble((weights,), frozenset())) for weights in both.members
+    ]
+    assert abs(alone[0] - alone[1]).max() > 0.01
+    np.testing.assert_allclose(saliency.saliency(superpixels, cues, both), np.mean(alone, 0), atol=1e-6)
+
+
+def test_a_training_video_gets_networks_that_have_not_seen_it():
+    folds = [read_ensemble(path) for path in saliency._FOLDS]
+    held_out = [fold.held_out for fold in folds]
     assert not held_out[0] & held_out[1] | held_out[0] & held_out[2] | held_out[1] & held_out[2]
-    assert len(set.union(*held_out)) == 30 + 24  # of DAVIS 2016 and of sprites
+    assert len(set().union(*held_out)) == 30 + 24  # of DAVIS 2016 and of sprites
     for fold, names in zip(folds, held_out, strict=True):
-        assert all(saliency_weights(name) is fold for name in names)
-    assert saliency_weights("my-holiday") is read_weights(saliency._FOLDER / "all.npz")
+        assert all(saliency_networks(name) is fold for name in names)
+    assert saliency_networks("my-holiday") is read_ensemble(saliency._FOLDER / "all.npz")
 
 
-def test_all_that_a_composite_shows_is_unknown_to_the_network_of_its_backdrop():
+def test_all_that_a_composite_shows_is_unknown_to_the_networks_of_its_backdrop():
     """Objects are pasted within a group of the source's list; some network knows none of a group."""
-    folds = [set(read_weights(path)["held_out"].tolist()) for path in saliency._FOLDS]
+    folds = [read_ensemble(path).held_out for path in saliency._FOLDS]
     groups = CompositesSettings(kind="composites", source="any").groups
     sprites = SpritesSettings().video_names("train")
-    davis = sorted(set.union(*folds) - set(sprites))  # as in the official list
+    davis = sorted(set().union(*folds) - set(sprites))  # as in the official list
     for names in (sprites, davis):
         for start in range(groups):
             group = set(names[start::groups])

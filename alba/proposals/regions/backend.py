@@ -15,7 +15,7 @@ from alba.proposals.regions.memory import Memory, Recollection
 from alba.proposals.regions.motion import Motion, relative, residual_motion
 from alba.proposals.regions.ranking import Evidence, Scorer, discount_loose, score_candidates
 from alba.proposals.regions.relabel import relabel
-from alba.proposals.regions.saliency import ColourModel, saliency, saliency_cues, saliency_weights
+from alba.proposals.regions.saliency import ColourModel, saliency, saliency_cues, saliency_networks
 from alba.proposals.regions.superpixels import Superpixels, find_superpixels, upsample
 from alba.proposals.regions.suppression import suppress
 from alba.proposals.regions.tree import tree_nodes
@@ -58,8 +58,8 @@ class RegionsBackend:
         return FEATURE_NAMES
 
     def begin_video(self, name: str) -> None:
-        """Forget the frames so far; ask the network that was not trained on a video of this name."""
-        self._weights = saliency_weights(name)
+        """Forget the frames so far; ask the networks that were not trained on a video of this name."""
+        self._networks = saliency_networks(name)
         self._memory, self._colours = Memory(), ColourModel()
 
     def propose(
@@ -77,7 +77,7 @@ class RegionsBackend:
         pool = first_candidates(superpixels, evidence)
         if len(pool.scores):
             cues = look(pool, evidence, self._colours)
-            evidence = replace(evidence, saliency=saliency(superpixels, cues, self._weights))
+            evidence = replace(evidence, saliency=saliency(superpixels, cues, self._networks))
             second_candidates(pool, evidence)
         self._memory.keep(superpixels, pool.best(REMEMBERED), pool.consensus())
         members, scores = self._choose(pool, evidence)
@@ -143,7 +143,7 @@ def first_candidates(
 
 
 def look(pool: "Pool", evidence: Evidence, colours: ColourModel) -> NDArray[np.float32]:
-    """What the saliency's network sees of a frame with its first candidates, from whose colours it learns."""
+    """What the saliency's networks see of a frame with its first candidates, from whose colours it learns."""
     colours.learn(pool.superpixels, evidence.lab, pool.consensus())
     colour = colours.posterior(evidence.lab)
     return saliency_cues(pool.superpixels, evidence, colour, pool.members, pool.scores)

@@ -10,7 +10,9 @@ from alba.proposals.regions.frame import WorkFrame
 
 _GRID_STEP = 6  # the camera is fitted to every sixth pixel of every sixth row
 _INLIER_DISTANCE = 0.7  # pixels
+_BORDER = 0.2  # share of its sides within which a sample lies near the frame's border
 _EPIPOLES = 150  # candidates for the epipole
+_SAME_LINE = 1e-3  # length of the product of two lines that lie on each other
 _FLOOR = 0.15  # pixels: residuals below are noise of the flow itself
 
 
@@ -53,11 +55,18 @@ def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
-def _grid(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sampled positions and where the flow takes them, (P, 2) each."""
-    rows, columns = np.mgrid[: flow.shape[1] : _GRID_STEP, : flow.shape[2] : _GRID_STEP]
-    points = np.stack([columns.ravel(), rows.ravel()], -1).astype(np.float32)
-    return points, points + flow[:, rows.ravel(), columns.ravel()].T
+def _border_samples(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Positions near the border and where the flow takes them, (P, 2) each.
+
+    What moves on its own seldom fills the border, but may well fill so much of the rest that
+    the camera would be fitted to it.
+    """
+    height, width = flow.shape[1:]
+    y, x = np.mgrid[:height:_GRID_STEP, :width:_GRID_STEP]
+    depth = np.minimum(np.minimum(y, height - 1 - y) / height, np.minimum(x, width - 1 - x) / width)
+    rows, columns = y[depth < _BORDER], x[depth < _BORDER]
+    points = np.stack([columns, rows], -1).astype(np.float32)
+    return points, points + flow[:, rows, columns].T
 
 
 def _positions(flow: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,7 +75,7 @@ def _positions(flow: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _planar_residual(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    start, end = _grid(flow)
+    start, end = _border_samples(flow)
     homography = None
     if len(start) >= 8:
         homography, _ = cv2.findHomography(start, end, cv2.RANSAC, _INLIER_DISTANCE)
@@ -95,7 +104,11 @@ def _epipolar_residual(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     sample, x, y = sample[moving], x[moving], y[moving]
     lines = np.stack([-sample[:, 1], sample[:, 0], sample[:, 1] * x - sample[:, 0] * y], 1)
     pairs = np.random.default_rng(0).integers(0, len(lines), (2, _EPIPOLES))
-    epipoles = np.cross(lines[pairs[0]], lines[pairs[1]])[:, :, None]
+    epipoles = np.cross(lines[pairs[0]], lines[pairs[1]])
+    # A line crosses itself nowhere: all residuals would seem to agree on a point that is none.
+    epipoles = epipoles[np.linalg.norm(epipoles, axis=1) > _SAME_LINE, :, None]
+    if not len(epipoles):
+        return _length(residual)
     inliers = np.count_nonzero(_across(epipoles, sample[:, 0], sample[:, 1], x, y) < 2 * _FLOOR, axis=1)
     best = epipoles[inliers.argmax()]
     return _across(best, residual[..., 0], residual[..., 1], columns, rows[:, None])

@@ -1,14 +1,15 @@
 """A map of what moves on its own, made of the candidates' votes by a small convolutional network.
 
-The network is a U-Net (Ronneberger et al., MICCAI 2015) of 0.2 million weights that come with the package
-and run in NumPy: no candidate is better than what the frame's candidates together say. It was trained on the
-train videos of DAVIS 2016 and of sprites by ``benchmarks/fit_regions_saliency.py``.
+The networks are two U-Nets (Ronneberger et al., MICCAI 2015) of 0.2 million weights each that come with the
+package and run in NumPy: no candidate is better than what the frame's candidates together say, and what two
+networks agree on is better than what either says. They were trained on the train videos of DAVIS 2016 and
+of sprites by ``benchmarks/fit_regions_saliency.py``.
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from alba.proposals.regions.ranking import Evidence
 from alba.proposals.regions.superpixels import Superpixels
 
 PIXELS = 120 * 216
-"""The network looks at about this many pixels of a frame."""
+"""The networks look at about this many pixels of a frame."""
 
 WIDTHS = (12, 24, 48, 64)
 """Channels at each of its scales."""
@@ -42,7 +43,7 @@ CUES = (
     "off_centre_x",
     "off_centre_y",
 )
-"""What it sees, in order."""
+"""What they see, in order."""
 
 _FOLDER = Path(__file__).with_name("weights")
 _FOLDS = tuple(_FOLDER / f"without-{fold}.npz" for fold in range(3))
@@ -50,7 +51,23 @@ _FOLDS = tuple(_FOLDER / f"without-{fold}.npz" for fold in range(3))
 _COLOUR_BINS = (12, 16, 16)  # of lightness, a and b
 _STRIDE = 2 ** (len(WIDTHS) - 1)
 
-Weights = dict[str, NDArray[Any]]
+Weights = dict[str, NDArray[np.float32]]
+"""Those of one network by name, normalisation folded in."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that are asked together.
+
+    Parameters
+    ----------
+    members : tuple of Weights
+    held_out : frozenset of str
+        The train videos that none of them was trained on; empty if they were trained on all.
+    """
+
+    members: tuple[Weights, ...]
+    held_out: frozenset[str]
 
 
 class ColourModel:
@@ -94,7 +111,7 @@ def saliency_cues(
     members: NDArray[np.bool_],
     scores: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """What the network sees of a frame.
+    """What the networks see of a frame.
 
     Parameters
     ----------
@@ -139,30 +156,34 @@ def saliency_cues(
     return np.stack(list(pictures))
 
 
-def saliency(superpixels: Superpixels, cues: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
-    """Probability that a superpixel moves on its own, (S,) float32."""
+def saliency(superpixels: Superpixels, cues: NDArray[np.float32], ensemble: Ensemble) -> NDArray[np.float32]:
+    """Probability that a superpixel moves on its own, the mean of all networks': (S,) float32."""
     height, width = superpixels.labels.shape
-    picture = 1 / (1 + np.exp(-_unet(cues, weights)))
+    picture = np.mean([1 / (1 + np.exp(-_unet(cues, weights))) for weights in ensemble.members], axis=0)
     return superpixels.mean(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def saliency_weights(video: str) -> Weights:
-    """The network for a video: one that has not been trained on it.
+def saliency_networks(video: str) -> Ensemble:
+    """The networks for a video: those that have not been trained on it.
 
     Networks that learn from proposals must see them on training videos as good, and no better, than they
-    are elsewhere. For the videos that the network was trained on, known by name, there are others that
+    are elsewhere. For the videos that the networks were trained on, known by name, there are others that
     were trained without a third of them.
     """
-    held_out = (weights for weights in map(read_weights, _FOLDS) if video in weights["held_out"])
-    return next(held_out, read_weights(_FOLDER / "all.npz"))
+    held_out = (ensemble for ensemble in map(read_ensemble, _FOLDS) if video in ensemble.held_out)
+    return next(held_out, read_ensemble(_FOLDER / "all.npz"))
 
 
 @cache
-def read_weights(path: Path) -> Weights:
-    """Weights of a network by name, normalisation folded in, and "held_out", the videos kept from it."""
+def read_ensemble(path: Path) -> Ensemble:
+    """Networks as `benchmarks/fit_regions_saliency.py` writes them, all of one file."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    return {name: array if name == "held_out" else array.astype(np.float32) for name, array in arrays.items()}
+    held_out = frozenset(arrays.pop("held_out").tolist())
+    stacked = {name: array.astype(np.float32) for name, array in arrays.items()}
+    count = len(stacked["out.bias"])
+    members = tuple({name: array[k] for name, array in stacked.items()} for k in range(count))
+    return Ensemble(members, held_out)
 
 
 def _unet(picture: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]:
@@ -170,8 +191,8 @@ def _unet(picture: NDArray[np.float32], weights: Weights) -> NDArray[np.float32]
     skipped = []
     for scale in range(len(WIDTHS)):
         if scale:
-            channels, height, width = picture.shape
-            picture = picture.reshape(channels, height // 2, 2, width // 2, 2).max((2, 4))
+            picture = np.maximum(picture[:, ::2], picture[:, 1::2])
+            picture = np.maximum(picture[..., ::2], picture[..., 1::2])
         picture = _block(picture, f"down.{scale}", weights)
         skipped.append(picture)
     for scale in reversed(range(len(WIDTHS) - 1)):
