@@ -63,8 +63,8 @@ def _border_samples(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     """
     height, width = flow.shape[1:]
     y, x = np.mgrid[:height:_GRID_STEP, :width:_GRID_STEP]
-    depth = np.minimum(np.minimum(y, height - 1 - y) / height, np.minimum(x, width - 1 - x) / width)
-    rows, columns = y[depth < _BORDER], x[depth < _BORDER]
+    inset = np.minimum(np.minimum(y, height - 1 - y) / height, np.minimum(x, width - 1 - x) / width)
+    rows, columns = y[inset < _BORDER], x[inset < _BORDER]
     points = np.stack([columns, rows], -1).astype(np.float32)
     return points, points + flow[:, rows, columns].T
 
