@@ -65,6 +65,7 @@ class Paths:
         self.key = cache(partial(stage_key, configuration))
         self.stages = cache(configuration.stages_of)
         self.videos = cache(self._list_videos)
+        self._seeds = {0}.union(*(self.stages(name).ablation.seeds for name in configuration.datasets))
         self._seeds_by_key = cache(self._find_seeds)
 
     # Data sets
@@ -200,18 +201,27 @@ class Paths:
 
     def _seed(self, wildcards: Any) -> int:
         """The run that a file belongs to: results name it, the key of a network or segmentation tells it."""
+        if hasattr(wildcards, "seed"):
+            return self._run_of(int(wildcards.seed))
         key = getattr(wildcards, "key", "")
-        of_key = self._seeds_by_key(wildcards.dataset).get(key, 0) if key else 0
-        return int(getattr(wildcards, "seed", of_key))
+        return self._seeds_by_key(wildcards.dataset).get(key, 0) if key else 0
+
+    def _run_of(self, seed: int) -> int:
+        """The run that results name, if there is one."""
+        if seed not in self._seeds:
+            raise ConfigError(
+                f"there is no run {seed}: ablation.seeds is {sorted(self._seeds)}",
+                f"add {seed} to ablation.seeds, or ask for a run of these",
+            )
+        return seed
 
     def _find_seeds(self, dataset: str) -> dict[str, int]:
         """The run of each key that depends on it."""
         rows = () if self.configuration.models_of(dataset) else ROWS
         outputs = [(stage, "") for stage in NETWORKS] + [("segment", row) for row in rows]
-        seeds = {0}.union(*(self.stages(name).ablation.seeds for name in self.configuration.datasets))
         return {
             self.key(dataset, stage, row, seed): seed
-            for seed in sorted(seeds, reverse=True)  # what is the same in all runs belongs to the first
+            for seed in sorted(self._seeds, reverse=True)  # what is the same in all runs belongs to the first
             for stage, row in outputs
         }
 

@@ -38,6 +38,7 @@ from alba.training.left_out import report_left_out
 from alba.training.loading import load_grouping_video, load_selection_video, open_as
 from alba.training.run import Run, progress_folder
 from alba.training.selection import select
+from alba.training.sole import sole_trainer
 from alba.training.supervised import Tally, descend, mean
 
 JUDGED_TOGETHER = 512
@@ -58,7 +59,7 @@ def train_assignment(
     TrainingError
         The oracle joins no proposal of any training video, or loss or gradient is not finite.
     """
-    with use_hardware(settings) as hardware:
+    with use_hardware(settings) as hardware, sole_trainer(output, hardware):
         selection = load_selection(selection_folder)
         torch.manual_seed(settings.seed)
         assignment = replace(

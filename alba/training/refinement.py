@@ -23,6 +23,7 @@ from alba.training.corpus import Corpus
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.holdout import leave_out
 from alba.training.run import Run, progress_folder
+from alba.training.sole import sole_trainer
 from alba.training.supervised import Tally, descend, mean
 from alba.training.track_batches import draw_batches, read_batches
 from alba.training.track_lessons import FULL, Preparation, VideoLesson
@@ -72,7 +73,7 @@ def train_refinement(
     preparation = Preparation(
         corpus, selection_folder, assignment_folder, settings.pixels, tracks, num_frames, folder
     )
-    with use_hardware(settings) as hardware:
+    with use_hardware(settings) as hardware, sole_trainer(output, hardware):
         if settings.batch_size < hardware.size:
             raise TrainingError(
                 f"{hardware.size} processes for {settings.batch_size} frames per update",

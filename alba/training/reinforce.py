@@ -28,6 +28,7 @@ from alba.training.episodes import Example, greedy_reward, matched_rewards, rows
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.left_out import report_left_out
 from alba.training.run import Run, progress_folder
+from alba.training.sole import sole_trainer
 
 STEPS_PER_MINIBATCH = 256
 """Decisions of all episodes whose gradients are in memory at once, in steps."""
@@ -62,7 +63,7 @@ def reinforce(
     CheckpointError
         The networks do not fit each other or the settings.
     """
-    with use_hardware(settings) as hardware:
+    with use_hardware(settings) as hardware, sole_trainer(output, hardware):
         selection = load_selection(selection_folder)
         assignment = load_assignment(assignment_folder)
         check_networks(selection_folder, selection, assignment_folder, assignment)

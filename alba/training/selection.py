@@ -25,6 +25,7 @@ from alba.training.hardware import Hardware, use_hardware
 from alba.training.loading import SelectionVideo, load_selection_video
 from alba.training.run import Run, progress_folder
 from alba.training.scalars import merge_logs
+from alba.training.sole import sole_trainer
 from alba.training.supervised import Tally, descend, mean
 
 JUDGED_PER_FRAME = 4
@@ -39,7 +40,7 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
     TrainingError
         No training video has a proposal, or loss or gradient is not finite.
     """
-    with use_hardware(settings) as hardware:
+    with use_hardware(settings) as hardware, sole_trainer(output, hardware):
         videos = load_selection_videos(corpus, settings)
         identity = {
             "revision": REVISIONS["selection"],

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from tiny_trainings import STAGES, read_log, same_networks
 
+from alba.errors import TrainingError
 from alba.training.run import Run, progress_folder
 from alba.training.track_lessons import Preparation
 
@@ -71,15 +72,20 @@ def test_selection_stopped_after_cross_fitting_does_not_fit_the_folds_again(
     assert same_networks(tmp_path / "selection", trainer.root / "selection")
 
 
+def wait_for_epochs(output, process):
+    """Until a training in another process has written a few."""
+    began = time.monotonic()
+    while not list(progress_folder(output).glob("epoch-000[3-9]")):
+        assert process.poll() is None
+        assert time.monotonic() - began < 120
+        time.sleep(0.01)
+
+
 def test_killed_process_leaves_what_the_next_one_goes_on_with(trainer, tmp_path, environment):
     output = tmp_path / "reinforce"
     command = [sys.executable, "-m", "alba", *trainer.command("reinforce", output, epochs=400)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        waited = time.monotonic()
-        while not list(progress_folder(output).glob("epoch-000[3-9]")):
-            assert process.poll() is None
-            assert time.monotonic() - waited < 120
-            time.sleep(0.01)
+        wait_for_epochs(output, process)
         process.send_signal(signal.SIGKILL)
     assert not output.exists()
     (newest,) = (p for p in progress_folder(output).glob("epoch-*") if p.suffix != ".partial")
@@ -91,6 +97,32 @@ def test_killed_process_leaves_what_the_next_one_goes_on_with(trainer, tmp_path,
     trainer("reinforce", output, epochs=reached + 2)
     trainer("reinforce", tmp_path / "whole", epochs=reached + 2)
     assert same_networks(output, tmp_path / "whole")
+
+
+def test_second_process_does_not_train_what_another_one_is_training(trainer, tmp_path, environment):
+    output = tmp_path / "reinforce"
+    command = [sys.executable, "-m", "alba", *trainer.command("reinforce", output, epochs=400)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        wait_for_epochs(output, process)
+        with pytest.raises(TrainingError, match=rf"process {process.pid} on .* {output} already.*end it"):
+            trainer("reinforce", output, epochs=400)
+        assert list(progress_folder(output).glob("epoch-*")), "progress of the first one is untouched"
+        process.send_signal(signal.SIGKILL)
+    trainer("reinforce", output)
+    assert same_networks(output, trainer.root / "reinforce")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_that_fails_leaves_nothing_behind(trainer, tmp_path, monkeypatch, stage):
+    def fail(*arguments, **settings):
+        raise Stopped
+
+    monkeypatch.setattr(Run, "__post_init__", fail)
+    with pytest.raises(Stopped):
+        trainer(stage, tmp_path / stage)
+    assert not list(tmp_path.rglob("lock"))
+    if stage != "refinement":  # which keeps the videos that it has prepared
+        assert not list(tmp_path.iterdir())
 
 
 def test_progress_under_other_settings_is_not_used(trainer, tmp_path, stop_after, monkeypatch, caplog):

@@ -474,6 +474,14 @@ def test_runs_of_a_data_set_that_borrows_its_networks_are_those_of_its_trainer(f
     assert planned["segment_video"] == planned["evaluate_run"] == 1
 
 
+def test_run_that_is_not_among_the_seeds_is_refused_by_its_number(project):
+    project.configure(datasets=THREE_RUNS)
+    result = project.snakemake("--dry-run", "results/sprites/seeds/7/reinforced/metrics.csv")
+    assert result.returncode
+    message = "no run 7: ablation.seeds is [0, 1, 2, 4]: add 7 to ablation.seeds"
+    assert message in result.stdout + result.stderr
+
+
 def test_given_networks_are_used_instead_of_training(project):
     model = project.path / "models/small"
     for stage in ("selection", "reinforce", "refinement"):
