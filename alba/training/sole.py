@@ -38,7 +38,9 @@ def sole_trainer(output: Path, hardware: Hardware) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        holder = path.read_text() if path.exists() else ""  # it may have ended just now
+        holder = ""
+        with suppress(FileNotFoundError):  # it may have ended just now
+            holder = path.read_text()
         raise TrainingError(
             f"{holder or 'another process'} is training {output} already",
             "wait until it has published, or end it; what it has done so far is kept",

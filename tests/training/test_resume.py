@@ -5,14 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+import torch
 from tiny_trainings import STAGES, read_log, same_networks
 
 from alba.errors import TrainingError
+from alba.training.hardware import Hardware
 from alba.training.run import Run, progress_folder
+from alba.training.sole import sole_trainer
 from alba.training.track_lessons import Preparation
 
 
@@ -110,6 +114,20 @@ def test_second_process_does_not_train_what_another_one_is_training(trainer, tmp
         process.send_signal(signal.SIGKILL)
     trainer("reinforce", output)
     assert same_networks(output, trainer.root / "reinforce")
+
+
+def test_second_process_is_refused_though_the_first_has_just_put_its_name_away(tmp_path, monkeypatch):
+    def put_away(path, *arguments):
+        raise FileNotFoundError(path)
+
+    hardware = Hardware(torch.device("cpu"))
+    with sole_trainer(tmp_path / "net", hardware):
+        monkeypatch.setattr(Path, "read_text", put_away)
+        with (
+            pytest.raises(TrainingError, match=r"another process is training .*net already"),
+            sole_trainer(tmp_path / "net", hardware),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("stage", STAGES)
