@@ -29,7 +29,6 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
             "licence": "made by alba, free of rights",
             "stages": {
                 "grouping": {"working_height": 72},
-                "reinforce": {"decision_discount": 1.0},
                 "refinement": {"apply": False},
                 "ablation": {"seeds": [0]},
             },
@@ -45,7 +44,11 @@ DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
             "layout": "davis16",
             "root": "DAVIS-2016",
             "licence": "CC BY-NC 4.0",
-            "stages": {"segment": {"tracks": "main"}, "evaluation": {"protocol": "davis16"}},
+            "stages": {
+                "reinforce": {"decision_discount": 0.7},
+                "segment": {"tracks": "main"},
+                "evaluation": {"protocol": "davis16"},
+            },
         },
     ),
     "davis16-mirrored": (

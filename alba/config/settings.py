@@ -268,9 +268,10 @@ class ReinforceSettings(TrainingSettings):
 
     discount: Fraction = Field(0.9, description="gamma (paper: 0.99)")
     decision_discount: Fraction | None = Field(
-        0.7,
+        1.0,
         description="a decision is paid for the J that it gains itself, at this weight for what the next one "
-        "gains, and so on; null: for all that its frame and the later ones reach (paper)",
+        "gains, and so on (below 1 where a video has one object); null: for all that its frame and the later "
+        "ones reach (paper)",
     )
     baseline: Literal["episode", "leave-one-out"] = Field(
         "leave-one-out",

@@ -15,6 +15,7 @@ from alba.config.defaults import config_text, schema_text
 from alba.config.settings import merge
 
 ROOT = Path(__file__).parents[2]
+OVERLAYS = [ROOT / "workflow/paper.yaml", *sorted(ROOT.glob("models/*/settings.yaml"))]
 PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
 
 
@@ -46,6 +47,16 @@ def test_paper_overlay_is_valid_and_names_every_option_of_its_backends():
     assert paper.stages.assignment.fusion == "early"
     assert paper.stages.flow.options["model"] == "pwcnet"
     assert paper.results_root != Configuration().results_root
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.parent.name)
+def test_policy_gradient_of_an_overlay_is_that_of_all_its_data_sets(path):
+    """What a data set has of its own in config.yaml would take precedence over the overlay's stages."""
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    overlay = yaml.safe_load(path.read_text())
+    configuration = parse_settings(Configuration, merge(base, overlay), path.name)
+    for dataset in configuration.datasets:
+        assert configuration.stages_of(dataset).reinforce == configuration.stages.reinforce, dataset
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
