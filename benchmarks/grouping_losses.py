@@ -11,6 +11,9 @@ single proposal, joins what raises its J after that, and never takes one object 
 teacher of supervised training. Every object of every frame counts once. Where another slot than the matched
 one has at least .2 more J&F with it the object is in the wrong slot, below .1 it is in none; the rest of
 what is lost is the masks'.
+
+Videos are read once, so the networks must look at pictures of the same size, if at any, and have the same
+settings of grouping.
 """
 
 import argparse
@@ -28,6 +31,7 @@ from alba.metrics.davis import match_tracks
 from alba.oracle import label_video
 from alba.training.assignment import load_training_videos, oracle_slots
 from alba.training.checkpoint import Assignment, load_assignment, load_selection
+from alba.training.compatibility import check_grouping, check_networks
 from alba.training.corpus import Corpus
 from alba.training.credit import pixels_of_objects
 from alba.training.episodes import Example, score_by_truth
@@ -40,16 +44,21 @@ def main() -> None:
     arguments = parse()
     dataset = load_settings(DatasetSettings, arguments.dataset)
     selection = load_selection(arguments.selection)
+    assignments = [load_assignment(folder) for folder in arguments.networks]
+    for folder, assignment in zip(arguments.networks, assignments, strict=True):
+        check_networks(arguments.selection, selection, folder, assignment)
+        check_grouping(folder, assignment, assignments[0].grouping)
+        assert assignment.picture_size == assignments[0].picture_size, f"{folder} sees other pictures"
     with TemporaryDirectory() as labels, use_hardware(ReinforceSettings()) as hardware:
         corpus = Corpus.of(dataset, arguments.split, arguments.proposals, arguments.flow, Path(labels))
         for video in corpus.videos:
             stores = (folder / f"{video.name}.zarr" for folder in (arguments.proposals, Path(labels)))
             label_video(video, LabelSettings(), *stores)
+        videos = load_training_videos(corpus, selection, arguments.selection, assignments[0])
+        examples = [score_by_truth(video, hardware) for video in videos]
         print(f"{'network':24s}{'J&F':>8s}{'best':>8s}{'oracle':>8s}" + "".join(f"{k:>16s}" for k in KINDS))
-        for folder in arguments.networks:
-            assignment = load_assignment(folder)
-            videos = load_training_videos(corpus, selection, arguments.selection, assignment)
-            report(folder.name, [score_by_truth(video, hardware) for video in videos], assignment, hardware)
+        for folder, assignment in zip(arguments.networks, assignments, strict=True):
+            report(folder.name, examples, assignment, hardware)
 
 
 def parse() -> argparse.Namespace:
