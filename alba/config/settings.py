@@ -318,7 +318,13 @@ class RefinementSettings(TrainingSettings):
         120 * 213, description="frames are refined at about so many pixels; never enlarged"
     )
     widths: tuple[Count, ...] = Field(
-        (12, 24, 48, 64), min_length=1, description="channels of each level of the U-Net"
+        (12, 24, 48, 64), min_length=1, description="channels of each level of a U-Net"
+    )
+    scales: tuple[Count, ...] = Field(
+        (1, 2),
+        min_length=1,
+        description="U-Nets that learn side by side, each on frames whose sides are divided by one of these; "
+        "a mask is the mean of theirs",
     )
     epochs: Count = Field(3, description="passes over the frames learned from")
     most_frames: Count = Field(

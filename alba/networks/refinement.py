@@ -1,7 +1,8 @@
-"""The refinement network: a small U-Net from cues to one mask."""
+"""The refinement network: small U-Nets side by side, each from cues to one mask."""
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +10,39 @@ from torch.nn import functional
 
 
 class RefinementNetwork(nn.Module):
-    """Two 3 x 3 convolutions per level, a max-pool on the way down, skips on the way up.
+    """U-Nets that share nothing but their input, which each one sees at a scale of its own.
 
     Parameters
     ----------
     in_channels : int
     widths : sequence of int
-        Channels of each level, from full resolution down.
+        Channels of each level of every U-Net, from its full resolution down.
+    scales : sequence of int
+        What the sides of the frames are divided by for each U-Net.
     """
+
+    def __init__(self, in_channels: int, widths: Sequence[int], scales: Sequence[int]) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        self.members = nn.ModuleList(_UNet(in_channels, widths) for _ in scales)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits of every pixel by each U-Net: (M, C, h, w) float to (M, S, h, w) float, for any h and w."""
+        drawn = [_at_scale(member, pictures, s) for member, s in zip(self.members, self.scales, strict=True)]
+        return torch.cat(drawn, dim=1)
+
+
+def _at_scale(member: nn.Module, pictures: Tensor, scale: int) -> Tensor:
+    """What a U-Net makes of smaller pictures, enlarged again: (M, C, h, w) to (M, 1, h, w)."""
+    if scale == 1:
+        return cast(Tensor, member(pictures))
+    size = pictures.shape[2:]
+    smaller = functional.interpolate(pictures, size=[-(-side // scale) for side in size], mode="area")
+    return functional.interpolate(member(smaller), size=size, mode="bilinear", align_corners=False)
+
+
+class _UNet(nn.Module):
+    """Two 3 x 3 convolutions per level, a max-pool on the way down, skips on the way up."""
 
     def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -28,7 +54,7 @@ class RefinementNetwork(nn.Module):
         self._multiple = 2 ** (len(widths) - 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits of every pixel: (M, C, h, w) float to (M, h, w) float, for any h and w."""
+        """(M, C, h, w) to (M, 1, h, w)."""
         height, width = pictures.shape[2:]
         features = functional.pad(
             pictures, (0, self._missing(width), 0, self._missing(height)), mode="replicate"
@@ -43,7 +69,7 @@ class RefinementNetwork(nn.Module):
             )
             features = level(torch.cat([skipped, enlarged], dim=1))
         logits: Tensor = self.head(features)
-        return logits[:, 0, :height, :width]
+        return logits[..., :height, :width]
 
     def _missing(self, length: int) -> int:
         """Pixels up to the next size that can be halved at every level; 2 at the lowest at least."""

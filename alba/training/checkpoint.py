@@ -106,7 +106,7 @@ def build_assignment(
 
 def build_refinement(settings: RefinementSettings) -> Refinement:
     """A new refinement network."""
-    return Refinement(RefinementNetwork(len(CHANNELS), settings.widths), settings)
+    return Refinement(RefinementNetwork(len(CHANNELS), settings.widths, settings.scales), settings)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:

@@ -172,10 +172,12 @@ def _judge(refinement: Refinement, lessons: Sequence[VideoLesson], hardware: Har
 def mask_loss(logits: Tensor, target: Tensor, count: int, hardware: Hardware) -> tuple[Tensor, Tensor]:
     """Cross-entropy, its mean over all pixels of a batch, and one minus the soft IoU of each mask.
 
+    Each U-Net is to draw the whole mask by itself: loss and IoU are means over them.
+
     Parameters
     ----------
-    logits : (n, h, w) float32
-        This process's share of a batch.
+    logits : (n, S, h, w) float32
+        Of each of the S U-Nets, for this process's share of a batch.
     target : (n, h, w) uint8
         0 outside to 254 inside, 255 void: such pixels do not count.
     count : int
@@ -187,15 +189,15 @@ def mask_loss(logits: Tensor, target: Tensor, count: int, hardware: Hardware) ->
     loss, iou : () float32
         What the share adds to `count` times the loss of the batch, and to the sum of the soft IoU.
     """
-    known = (target != VOID).float()
-    inside = target.float() / FULL * known
-    entropy = functional.binary_cross_entropy_with_logits(logits, inside, reduction="none")
+    known = (target != VOID).float()[:, None]
+    inside = target.float()[:, None] / FULL * known
+    entropy = functional.binary_cross_entropy_with_logits(logits, inside.expand_as(logits), reduction="none")
     probability = logits.sigmoid() * known
-    common = (probability * inside).sum((1, 2))
-    union = (probability + inside - probability * inside).sum((1, 2))
-    iou = (common + _SMOOTHING) / (union + _SMOOTHING)
+    common = (probability * inside).sum((2, 3))
+    union = (probability + inside - probability * inside).sum((2, 3))
+    iou = ((common + _SMOOTHING) / (union + _SMOOTHING)).mean(1)
     (num_known,) = hardware.total(float(known.sum()))
-    loss = count * (entropy * known).sum() / max(num_known, 1) + (1 - iou).sum()
+    loss = count * (entropy * known).mean(1).sum() / max(num_known, 1) + (1 - iou).sum()
     return loss, iou.detach().sum()
 
 
@@ -203,7 +205,7 @@ def mask_loss(logits: Tensor, target: Tensor, count: int, hardware: Hardware) ->
 def refine(
     refinement: Refinement, shared: NDArray[np.float16], own: NDArray[np.float16]
 ) -> NDArray[np.float32]:
-    """Probability that a pixel is the track's, the mean of the video and its mirror image.
+    """Probability that a pixel is the track's, the mean over the U-Nets, the video and its mirror image.
 
     Parameters
     ----------
@@ -221,7 +223,7 @@ def refine(
         part = slice(start, start + refinement.settings.batch_size)
         pictures = join_cues(shared[part], own[part])
         straight, mirrored = (
-            run(cues.contiguous(memory_format=torch.channels_last)).sigmoid()
+            run(cues.contiguous(memory_format=torch.channels_last)).sigmoid().mean(1)
             for cues in (pictures, mirror_cues(pictures))
         )
         probabilities.append(((straight + mirrored.flip(-1)) / 2).numpy())

@@ -1,5 +1,7 @@
 """A refinement that learns a made-up task; loss, matching, odd sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -117,21 +119,59 @@ def test_training_is_deterministic_and_takes_videos_of_several_sizes(tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (9, 7), (33, 64)])
 def test_network_takes_any_size(size):
-    network = RefinementNetwork(len(CHANNELS), (4, 8, 8, 8))
-    assert network(torch.zeros(2, len(CHANNELS), *size)).shape == (2, *size)
+    network = RefinementNetwork(len(CHANNELS), (4, 8, 8, 8), (1, 2, 3))
+    assert network(torch.zeros(2, len(CHANNELS), *size)).shape == (2, 3, *size)
+
+
+def test_each_scale_sees_the_means_of_its_blocks():
+    """A chequered pattern is gone where two by two pixels are one."""
+    network = RefinementNetwork(len(CHANNELS), (4, 8), (1, 2)).eval()
+    plain = torch.randn(1, len(CHANNELS), 12, 20, generator=torch.manual_seed(0))
+    rows, columns = torch.meshgrid(torch.arange(12), torch.arange(20), indexing="ij")
+    chequered = plain + (-1.0) ** (rows + columns)
+    with torch.no_grad():
+        change = (network(chequered) - network(plain)).abs().amax((0, 2, 3))
+    assert change[0] > 1e-3
+    assert change[1] < 1e-5
+
+
+def test_the_mask_is_the_mean_of_what_the_networks_draw(trained):
+    new = squares(103)
+    refinement, _ = trained
+    alone = []
+    for scale, member in zip(refinement.network.scales, refinement.network.members, strict=True):
+        network = RefinementNetwork(len(CHANNELS), SETTINGS.widths, [scale]).eval()
+        network.members[0] = member
+        alone.append(refine(replace(refinement, network=network), new.shared, new.tracks[0].own))
+    assert len(alone) == 2
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    both = refine(refinement, new.shared, new.tracks[0].own)
+    np.testing.assert_allclose(both, (alone[0] + alone[1]) / 2, atol=1e-6)
+
+
+def test_every_network_learns_to_draw_the_whole_mask():
+    """The loss is the mean of their losses: none may leave to another what it does not draw itself."""
+    logits = torch.randn(3, 2, 5, 4, generator=torch.manual_seed(0))
+    target = torch.randint(0, 256, (3, 5, 4), dtype=torch.uint8, generator=torch.manual_seed(1))
+    alone = Hardware(torch.device("cpu"))
+    both = mask_loss(logits, target, 3, alone)
+    first, second = (mask_loss(logits[:, k : k + 1], target, 3, alone) for k in range(2))
+    for together, one, other in zip(both, first, second, strict=True):
+        assert one != other
+        torch.testing.assert_close(together, (one + other) / 2)
 
 
 def test_void_pixels_do_not_count():
     target = torch.zeros(1, 4, 4, dtype=torch.uint8)
     target[0, :2] = 254
     target[0, 2] = VOID
-    logits = torch.full((1, 4, 4), -4.0)
-    logits[0, :2] = 4
+    logits = torch.full((1, 1, 4, 4), -4.0)
+    logits[..., :2, :] = 4
     other = logits.clone()
-    other[0, 2] = 9
+    other[..., 2, :] = 9
     alone = Hardware(torch.device("cpu"))
     assert mask_loss(logits, target, 1, alone) == mask_loss(other, target, 1, alone)
-    other[0, 3] = 9
+    other[..., 3, :] = 9
     assert mask_loss(other, target, 1, alone)[0] > mask_loss(logits, target, 1, alone)[0]
     assert mask_loss(other, target, 1, alone)[1] < mask_loss(logits, target, 1, alone)[1]
 
