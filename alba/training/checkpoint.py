@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from types import MappingProxyType
 from typing import Any
 
@@ -320,8 +321,8 @@ def _load_weights(folder: Path, network: nn.Module) -> None:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)})", "train the network again") from None
-    except RuntimeError as error:  # its first line names the class alone
-        reason = str(error).splitlines()[-1].strip()
+    except RuntimeError as error:  # its first line names the class alone; the last one may list all tensors
+        reason = shorten(str(error).splitlines()[-1], 200, placeholder=" ...")
         raise CheckpointError(
             f"{path} does not fit the settings in network.json ({reason})", "train the network again"
         ) from None

@@ -8,8 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_trainings import GROUPING, REINFORCE, STAGES
 
+from alba.config import RefinementSettings
 from alba.errors import CheckpointError, TrainingError
-from alba.training.checkpoint import load_assignment, load_selection
+from alba.training.checkpoint import (
+    build_refinement,
+    describe_refinement,
+    load_assignment,
+    load_refinement,
+    load_selection,
+    save_checkpoint,
+)
 from alba.training.compatibility import check_networks, differences
 from alba.training.reinforce import reinforce
 from alba.training.run import progress_folder
@@ -86,6 +94,18 @@ def test_checkpoint_for_another_number_of_features_is_refused(trainer, tmp_path)
     path.write_text(json.dumps({**description, "num_features": description["num_features"] + 1}))
     with pytest.raises(CheckpointError, match=r"does not fit the settings in network.json .*size mismatch"):
         load_assignment(tmp_path / "assignment")
+
+
+def test_network_of_other_parts_is_refused_in_a_few_words(tmp_path):
+    """As refinement networks of one U-Net, whose tensors have other names."""
+    refinement = build_refinement(RefinementSettings(scales=(1,)))
+    save_checkpoint(tmp_path / "refinement", refinement.network, describe_refinement(refinement, {}), [])
+    load_refinement(tmp_path / "refinement")
+    weights = tmp_path / "refinement/network.safetensors"
+    save_file({name.removeprefix("members.0."): x for name, x in load_file(weights).items()}, weights)
+    with pytest.raises(CheckpointError, match=r"does not fit the settings in network.json") as caught:
+        load_refinement(tmp_path / "refinement")
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(
