@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -17,11 +19,11 @@ REVISIONS = {
     "proposals": 7,
     "labels": 1,
     "selection": 2,
-    "assignment": 3,
-    "pairwise": 2,
-    "reinforce": 3,
+    "assignment": 4,
+    "pairwise": 3,
+    "reinforce": 4,
     "segment": 4,
-    "refinement": 4,
+    "refinement": 5,
     "refine": 2,
 }
 """Raise a stage's number when its code changes what it writes; its stores are then made anew."""
@@ -98,11 +100,12 @@ def _inputs(
             return [dataset.generate], []
         case "mirrored" | "composites":
             originals, made = _pictures(configuration, dataset.source)
-            return [dataset.generate, originals, configuration.datasets[dataset.source].train_split], made
+            return [dataset.generate, originals, _training_list(configuration, dataset.source)], made
         case "flow":
-            return [stages.flow, pictures], generated
+            return [stages.flow, pictures, *_files_of(stages.flow.options)], generated
         case "proposals":
-            return [stages.proposals, pictures], [(name, "flow")] if stages.proposals.uses_flow else generated
+            settings = [stages.proposals, pictures, *_files_of(stages.proposals.options)]
+            return settings, [(name, "flow")] if stages.proposals.uses_flow else generated
         case "labels":
             return [stages.labels], [(name, "proposals")]
         case "segment":
@@ -116,8 +119,8 @@ def _inputs_of_network(
     match stage:
         case "selection":
             learnt_from = configuration.training_sets(name)
-            splits = [configuration.datasets[each].train_split for each in learnt_from]
-            return [stages.selection, *splits], [
+            lists = [_training_list(configuration, each) for each in learnt_from]
+            return [stages.selection, *lists], [
                 (each, earlier) for each in learnt_from for earlier in ("labels", "flow")
             ]
         case "assignment" | "pairwise":
@@ -154,6 +157,26 @@ def _pictures(configuration: Configuration, name: str) -> tuple[dict[str, str], 
     dataset = configuration.datasets[name]
     place = {"layout": dataset.layout, "root": dataset.root, "resolution": dataset.resolution}
     return place, [(name, dataset.generate.kind)] if dataset.generate else []
+
+
+def _training_list(configuration: Configuration, name: str) -> str:
+    """Which list of videos is learned from: the split's name, below its folder where that is set."""
+    dataset = configuration.datasets[name]
+    return f"{dataset.image_set}/{dataset.train_split}" if dataset.image_set else dataset.train_split
+
+
+def _files_of(options: dict[str, Any]) -> list[dict[str, str]]:
+    """Digests of the files that a backend's options name, such as weights; empty without any."""
+    files = {name: Path(value) for name, value in options.items() if isinstance(value, str)}
+    digests = {name: _digest(path, path.stat().st_mtime_ns) for name, path in files.items() if path.is_file()}
+    return [digests] if digests else []
+
+
+@cache
+def _digest(path: Path, _changed: int) -> str:
+    """Hash of a file, read again when it has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def network_settings(refinement: RefinementSettings) -> dict[str, Any]:

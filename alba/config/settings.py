@@ -197,7 +197,9 @@ class SelectionSettings(TrainingSettings):
     threshold: Fraction = Field(0.1, description="a proposal is selected above this output (paper: 0.5)")
     epochs: Count = Field(3, description="passes over the sampled proposals")
     samples_per_frame: Count = Field(12, description="proposals drawn per frame and epoch")
-    batch_size: Count = Field(64, description="proposals per update")
+    batch_size: Count = Field(
+        64, description="proposals per update at most: as many frames as fit, one at least"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the samples")
     folds: Count = Field(
@@ -222,7 +224,8 @@ class GroupingSettings(Settings):
         description="proposals of a frame by falling generator score (paper) or selection output",
     )
     none_action: bool = Field(
-        True, description="whether a proposal may be joined to no object (paper: false)"
+        True,
+        description="whether a proposal may be joined to no object (paper: false; never with early fusion)",
     )
     working_height: Count = Field(
         120, description="decisions are taken on masks of at least so many rows; never enlarged"
@@ -252,7 +255,7 @@ class AssignmentSettings(TrainingSettings):
         (128, 128, 64, 64), description="widths of the hidden layers of the MLP"
     )
     epochs: Count = Field(4, description="passes over all annotated frames")
-    batch_size: Count = Field(16, description="frames per update")
+    batch_size: Count = Field(16, description="decisions per update, about")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="of Adam (paper: 1e-4)")
     flip: bool = Field(True, description="mirror half of the frames (early fusion)")
     validation_share: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -276,7 +279,7 @@ class ReinforceSettings(TrainingSettings):
     baseline: Literal["episode", "leave-one-out"] = Field(
         "leave-one-out",
         description="episode: returns standardised within an episode (the authors' code); "
-        "leave-one-out: mean return of the other rollouts of the video at the same frame",
+        "leave-one-out: mean return of the other rollouts of the video at the same decision",
     )
     rollouts: Count = Field(4, description="episodes per video and update")
     videos_per_update: Count = Field(8, description="videos per update")
@@ -335,7 +338,9 @@ class RefinementSettings(TrainingSettings):
         2e-3, description="of AdamW, at its peak: it rises over the first third and falls to nothing"
     )
     channel_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="probability that a sample lacks a channel in training"
+        0.1,
+        description="probability that a sample lacks a channel in training; a colour is then one value "
+        "for the whole frame",
     )
     colour_jitter: Annotated[float, Field(ge=0)] = Field(
         0.3,

@@ -3,6 +3,7 @@
 from alba.datasets.fbms import RegionTruth
 from alba.datasets.generated import read_origins
 from alba.datasets.layouts import list_videos, open_video
+from alba.datasets.stores import open_as
 from alba.datasets.video import Video, read_frame
 from alba.datasets.youtube_vos import AnnotatedObject, ObjectTruth
 
@@ -12,6 +13,7 @@ __all__ = [
     "RegionTruth",
     "Video",
     "list_videos",
+    "open_as",
     "open_video",
     "read_frame",
     "read_origins",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.config import REFINED, REVISIONS, network_settings
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.inference.publish import publish_segmentation
 from alba.masks import MAX_OBJECTS
 from alba.progress import progress
@@ -15,7 +15,6 @@ from alba.proposals.regions.superpixels import find_superpixels
 from alba.refinement import ObjectCues, Scene, View, shared_cues
 from alba.store import SegmentationStore
 from alba.training.checkpoint import Refinement, load_refinement
-from alba.training.loading import open_as
 from alba.training.refinement import refine
 from alba.training.scenes import read_views
 

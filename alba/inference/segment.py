@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import alba.store
 from alba.config import REVISIONS, GroupingSettings, SegmentSettings
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.inference.decisions import Decisions, Sources, naive_slots
 from alba.inference.publish import publish_segmentation
 from alba.masks import keep_main_track, paint, track_weights
@@ -40,8 +39,7 @@ def segment_video(
     masks : Path
         Folder of the PNGs, named like the frames.
     """
-    store = alba.store.open(sources.proposals)
-    assert isinstance(store, ProposalStore)
+    store = open_as(ProposalStore, sources.proposals, video)
     decisions = _decide(video, store, row, grouping, sources)
     label_maps = _paint(video, store, decisions, row, sources)
     if settings.tracks == "main":
@@ -62,7 +60,7 @@ def _decide(
     video: Video, store: ProposalStore, row: str, grouping: GroupingSettings, sources: Sources
 ) -> Decisions:
     if row == "oracle":
-        labels = alba.store.open(sources.require("labels", row))
+        labels = open_as(LabelStore, sources.require("labels", row), video)
         joined = labels["oracle_object"][:]
         order = [np.arange(s.start, s.stop) for s in map(store.rows, range(len(store)))]
         return Decisions(order, [joined[rows] for rows in order], np.ones(len(joined), np.float32))
@@ -80,8 +78,7 @@ def _paint(
 ) -> NDArray[np.uint8]:
     """Label maps at full size: (T, H, W) uint8."""
     if row == "oracle":
-        labels = alba.store.open(sources.require("labels", row))
-        assert isinstance(labels, LabelStore)
+        labels = open_as(LabelStore, sources.require("labels", row), video)
         maps: NDArray[np.uint8] = labels["oracle_segmentation"][:]
         return maps
     painted = []

@@ -44,11 +44,6 @@ class Encoder(nn.Module):
         """Convolutions and pools behind the first convolution, in order; `activate` follows the former."""
         return [layer for layer in self.layers[1:] if not isinstance(layer, nn.LeakyReLU)]
 
-    @property
-    def num_pools(self) -> int:
-        """How often the picture's sides are halved."""
-        return sum(isinstance(layer, nn.MaxPool2d) for layer in self.layers)
-
     def activate(self, convolved: Tensor) -> Tensor:
         """What follows every convolution."""
         activated: Tensor = self.layers[1](convolved)

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-import alba.store
 from alba.config import REVISIONS, LabelSettings
-from alba.datasets import Video
-from alba.errors import StoreError
+from alba.datasets import Video, open_as
 from alba.masks import VOID
 from alba.oracle.greedy import label_frame
 from alba.progress import progress
@@ -33,12 +31,7 @@ def label_video(video: Video, settings: LabelSettings, proposals: Path, output: 
     StoreError
         The proposals are of another video.
     """
-    store = alba.store.open(proposals)
-    if not isinstance(store, ProposalStore) or len(store) != len(video) or store.size != video.size:
-        raise StoreError(
-            f"{proposals} does not hold proposals of the {len(video)} frames of {video.name}",
-            "make the proposals of this video first",
-        )
+    store = open_as(ProposalStore, proposals, video)
     truth = np.stack([video.annotation(t) for t in range(len(video))])
     num_objects = int(truth.max(initial=0, where=truth != VOID))
     provenance = {

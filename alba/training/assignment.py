@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alba.config import REVISIONS, AssignmentSettings, GroupingSettings
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.errors import CheckpointError, TrainingError
 from alba.grouping import GroupingVideo, Observation, Observer, Step, roll_out, slot_log_probs
 from alba.masks import VOID
@@ -35,7 +35,7 @@ from alba.training.episodes import VIDEOS_SIDE_BY_SIDE, Example, greedy_reward, 
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.holdout import leave_out
 from alba.training.left_out import report_left_out
-from alba.training.loading import load_grouping_video, load_selection_video, open_as
+from alba.training.loading import load_grouping_video, load_selection_video
 from alba.training.run import Run, progress_folder
 from alba.training.selection import select
 from alba.training.sole import sole_trainer

@@ -274,8 +274,10 @@ def describe_assignment(assignment: Assignment, provenance: Mapping[str, Any]) -
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """Hash of the networks and outputs that a checkpoint holds."""
-    whole = hashlib.sha256()
+    """Hash of the networks and outputs that a checkpoint holds, and of the settings that it is used with."""
+    description = read_description(folder)
+    used = {**description["settings"], "device": None}, description.get("grouping")
+    whole = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
     for path in sorted(folder.glob("*.safetensors")):
         whole.update(path.name.encode())
         whole.update(path.read_bytes())

@@ -36,6 +36,7 @@ def gained_before(
         num = len(frame.membership)
         inside = pixels_of_objects(frame.cell_map, truth, len(frame.sizes), tracks.shape[1])
         painted = _painted(frame.membership, choices[t]) @ inside
+        gained[:, t, 0] = (inside[:, :-1].sum(0) == 0).mean() if tracks.shape[1] else 0.0
         gained[:, t, 1 : num + 1] = _growing_similarity(painted, choices[t], tracks, inside)
         gained[:, t, num + 1 :] = gained[:, t, num, None]
     return gained

@@ -25,7 +25,14 @@ def choose_validation(names: Sequence[str], share: float, seed: int) -> list[str
 
 
 def leave_out(corpus: Corpus, share: float, seed: int) -> list[str]:
-    """Names of the videos of a corpus to validate on: those that are chosen, and all of the same origin."""
+    """Names of the videos of a corpus to validate on: a share of the origins, all videos of each.
+
+    An origin is chosen by the name of its first video: what else is made from a data set's videos does not
+    change which of them are left out.
+    """
     origin_of = {video.name: origin for video, origin in zip(corpus.videos, corpus.origins, strict=True)}
-    origins = {origin_of[name] for name in choose_validation([*origin_of], share, seed)}
+    first_of: dict[int, str] = {}
+    for name, origin in origin_of.items():
+        first_of.setdefault(origin, name)
+    origins = {origin_of[name] for name in choose_validation([*first_of.values()], share, seed)}
     return [name for name, origin in origin_of.items() if origin in origins]

@@ -2,41 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import alba.store
 from alba.config import GroupingSettings
-from alba.datasets import Video
-from alba.errors import StoreError
+from alba.datasets import Video, open_as
 from alba.grouping import GroupingVideo, group_video
 from alba.masks import packed_width, unpack_masks
-from alba.store import FlowStore, LabelStore, ProposalStore, Store
+from alba.store import FlowStore, LabelStore, ProposalStore
 
 FLOW_SCALE = 0.03
 """Flow enters the networks as a multiple of this share of the frame's width."""
-
-Kind = TypeVar("Kind", bound=Store)
-
-
-def open_as(kind: type[Kind], path: Path, video: Video) -> Kind:
-    """Open a store of one kind and check that it belongs to a video.
-
-    Raises
-    ------
-    StoreError
-        It is of another kind or size, or holds another number of frames.
-    """
-    store = alba.store.open(path)
-    if not isinstance(store, kind) or store.size != video.size or len(store) != len(video):
-        raise StoreError(
-            f"{path} is no {kind.schema_name} store of the {len(video)} frames of {video.name}",
-            "make it again from this video",
-        )
-    return store
 
 
 def stride_of(height: int, working_height: int) -> int:

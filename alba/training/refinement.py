@@ -18,7 +18,14 @@ from alba.masks import VOID
 from alba.progress import progress
 from alba.refinement import join_cues, mirror_cues
 from alba.training.batch_norm import join_batch_norms
-from alba.training.checkpoint import Refinement, build_refinement, describe_refinement
+from alba.training.checkpoint import (
+    Refinement,
+    build_refinement,
+    describe_refinement,
+    load_assignment,
+    load_selection,
+)
+from alba.training.compatibility import check_networks
 from alba.training.corpus import Corpus
 from alba.training.hardware import Hardware, use_hardware
 from alba.training.holdout import leave_out
@@ -64,7 +71,15 @@ def train_refinement(
     TrainingError
         No training video has a track, loss or gradient is not finite, there are more processes than frames
         in a batch, or one of them was killed.
+    CheckpointError
+        The networks do not fit each other.
     """
+    check_networks(
+        selection_folder,
+        load_selection(selection_folder),
+        assignment_folder,
+        load_assignment(assignment_folder),
+    )
     left_out = leave_out(corpus, settings.validation_share, settings.seed)
     torch.manual_seed(settings.seed)
     refinement = replace(build_refinement(settings), validation=tuple(left_out))

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.proposals.regions.frame import WorkFrame, reduce_frame
 from alba.proposals.regions.motion import Motion, residual_motion
 from alba.refinement import View, look, working_size
 from alba.store import FlowStore, ProposalStore
-from alba.training.loading import open_as
 
 Painter = Callable[[int, NDArray[np.bool_]], NDArray[np.uint8]]
 """Label map (H, W) of a frame `t` with the proposals (N_t, H, W)."""

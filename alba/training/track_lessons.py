@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from alba.config import REVISIONS
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.errors import TrainingError
 from alba.grouping import roll_out
 from alba.masks import VOID, keep_main_track, paint, track_weights
@@ -35,7 +35,7 @@ from alba.training.checkpoint import (
     load_selection,
 )
 from alba.training.corpus import Corpus, store_of
-from alba.training.loading import load_grouping_video, open_as
+from alba.training.loading import load_grouping_video
 from alba.training.scenes import read_views
 from alba.workers import worker_processes
 

@@ -82,3 +82,13 @@ def test_networks_follow_from_all_that_they_learn_from():
     assert len(set(keys)) == 4
     assert key("labels", ()) == key("labels", ("m", "c"))
     assert key("reinforce", (), 1) == keys[0]
+
+
+def test_another_folder_of_lists_is_another_training():
+    def key(stage, image_set=""):
+        real = {"root": "a", "image_set": image_set}
+        return stage_key(configuration(real=real, m=MIRRORED), "m" if stage == "mirrored" else "real", stage)
+
+    for stage in ("selection", "reinforce", "refinement", "mirrored"):
+        assert key(stage) != key(stage, "2016")
+    assert key("labels") == key("labels", "2016")

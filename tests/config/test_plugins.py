@@ -134,6 +134,22 @@ def test_settings_of_a_plugin_stand_in_the_key_of_what_it_makes(toy: Path):
     assert key() == key(dx=1) != key(dx=2)
 
 
+def test_weights_of_one_s_own_stand_in_the_key_by_what_they_hold(tmp_path: Path):
+    weights = tmp_path / "mine.pth"
+
+    def key(stage: str) -> str:
+        proposals = {"backend": "torchvision", "options": {"weights": str(weights)}}
+        values = {"datasets": {"d": {"root": "d"}}, "stages": {"proposals": proposals}}
+        return stage_key(parse_settings(Configuration, values, "config.yaml"), "d", stage)
+
+    keys = []
+    for content in ("one", "other", "one"):
+        weights.write_text(content)
+        keys.append((key("proposals"), key("labels"), key("flow")))
+    assert keys[0] == keys[2]
+    assert [first == second for first, second in zip(*keys[:2], strict=True)] == [False, False, True]
+
+
 def test_names_of_alba_s_own_backends_cannot_be_taken(toy: Path):
     assert find_backend("flow", "dis").implementation == "alba.flow.dis:DisBackend"
     assert list(plugins("flow")) == ["lost", "toy-shift"]

@@ -205,3 +205,35 @@ def test_refinement_takes_no_other_network_and_no_other_segmentation(root, tmp_p
     with pytest.raises(StoreError, match="no segmentation store"):
         refine(root, root / "labels", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """Stores of a video of as many pixels and more frames, under the same name."""
+    root = tmp_path_factory.mktemp("longer")
+    write_sprites(SPRITES.model_copy(update={"num_frames": 6}), root / "data")
+    video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
+    flow, proposals, labels = (root / f"{s}/val-000.zarr" for s in ("flow", "proposals", "labels"))
+    compute_flow(video, FlowSettings(), flow)
+    compute_proposals(video, ProposalSettings(), flow, proposals)
+    label_video(video, LabelSettings(), proposals, labels)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("row", "stage", "kind"),
+    [
+        ("proposals", "proposals", "flow"),
+        ("proposals", "proposals", "proposals"),
+        ("oracle", "labels", "labels"),
+        ("oracle", "labels", "proposals"),
+    ],
+)
+def test_stores_of_another_kind_or_video_are_refused(root, longer, tmp_path, row, stage, kind):
+    for name in ("data", "proposals", "flow", "labels"):
+        (tmp_path / name).symlink_to(root / name)
+    (tmp_path / stage).unlink()
+    (tmp_path / stage).symlink_to((longer if kind == stage else root) / kind)
+    with pytest.raises(StoreError, match=f"no {stage} store of the 5 frames of val-000"):
+        segment(tmp_path, row, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

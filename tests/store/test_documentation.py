@@ -5,6 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+
+from alba.config import Configuration, parse_settings, stage_key
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"flow": "flow", "proposals": "proposals", "labels": "labels", "segment": "segmentation"}
@@ -19,7 +22,11 @@ def test_the_examples_run(document, written, tmp_path, monkeypatch):
     pytest.importorskip("xarray")
     blocks = python_blocks((ROOT / document).read_text())
     assert blocks
-    for folder, stage in re.findall(r'"(cache/\w+/(\w+)-\w+)', "".join(blocks)):
+    configuration = parse_settings(
+        Configuration, yaml.safe_load((ROOT / "config.yaml").read_text()), "config.yaml"
+    )
+    for folder, dataset, stage in re.findall(r'"(cache/(\w+)/(\w+)-\w+)', "".join(blocks)):
+        assert folder == f"cache/{dataset}/{stage}-{stage_key(configuration, dataset, stage)}"
         shutil.copytree(written.path(KINDS[stage]).parent, tmp_path / folder, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

@@ -6,12 +6,13 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_trainings import GROUPING, REINFORCE, STAGES
+from tiny_trainings import GROUPING, REFINEMENT, REINFORCE, STAGES
 
 from alba.config import RefinementSettings
 from alba.errors import CheckpointError, TrainingError
 from alba.training.checkpoint import (
     build_refinement,
+    checkpoint_digest,
     describe_refinement,
     load_assignment,
     load_refinement,
@@ -19,6 +20,7 @@ from alba.training.checkpoint import (
     save_checkpoint,
 )
 from alba.training.compatibility import check_networks, differences
+from alba.training.refinement import train_refinement
 from alba.training.reinforce import reinforce
 from alba.training.run import progress_folder
 
@@ -83,6 +85,10 @@ def test_networks_that_were_not_trained_together_name_their_settings(trainer, tm
         check_networks(other, loaded[0], trainer.root / "assignment", loaded[1])
     assert "selection.threshold: 0.2 there, 0.3 here" in str(caught.value)
     assert "selection.epochs: 3 there, 1 here" in str(caught.value)
+    with pytest.raises(CheckpointError, match="was trained with another selection network"):
+        train_refinement(
+            trainer.corpus, other, trainer.root / "assignment", REFINEMENT, "all", tmp_path / "refinement"
+        )
     own = trainer.root / "selection"
     check_networks(own, load_selection(own), trainer.root / "assignment", loaded[1])
 
@@ -135,3 +141,14 @@ def test_where_a_network_was_trained_is_no_difference():
     assert differences("reinforce", REINFORCE, REINFORCE.model_copy(update={"device": "cuda"})) == ""
     other = REINFORCE.model_copy(update={"device": "cuda", "clip": 0.5})
     assert differences("reinforce", REINFORCE, other) == "reinforce.clip: 0.2 there, 0.5 here"
+
+
+def test_networks_that_are_used_otherwise_are_no_longer_the_same(trainer, tmp_path):
+    """What was begun with one is not gone on with: the threshold decides which proposals take part."""
+    shutil.copytree(trainer.root / "selection", tmp_path / "selection")
+    path, before = tmp_path / "selection/network.json", checkpoint_digest(trainer.root / "selection")
+    description = json.loads(path.read_text())
+    for name, value, same in (("device", "cuda", True), ("threshold", 0.3, False)):
+        changed = {**description["settings"], name: value}
+        path.write_text(json.dumps({**description, "settings": changed}))
+        assert (checkpoint_digest(tmp_path / "selection") == before) is same

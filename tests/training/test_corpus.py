@@ -1,5 +1,6 @@
 """Learning from several data sets at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from alba.datasets.sprites import write_sprites
 from alba.errors import TrainingError
 from alba.training import selection
 from alba.training.corpus import Corpus, store_of
+from alba.training.holdout import leave_out
 
 FOLDERS = {
     name: tuple(Path(name, stage) for stage in ("proposals", "flow", "labels")) for name in ("real", "made")
@@ -70,3 +72,17 @@ def test_cross_fitting_holds_back_whatever_was_made_from_a_video(corpora, monkey
     for v, trained_on in outputs.items():
         assert trained_on.size
         assert joined.origins[v] not in {joined.origins[other] for other in trained_on}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_made_from_a_video_is_left_out_with_it_and_no_other(corpora, seed):
+    joined = Corpus.join(list(corpora.values()))
+    [alone] = leave_out(corpora["real"], 0.34, seed)
+    left_out = leave_out(joined, 0.34, seed)
+    made = {"train-000": ["mirror-0"], "train-002": ["mirror-1"]}
+    assert left_out == [alone, *made.get(alone, [])]
+
+
+def test_videos_of_a_single_origin_are_all_learned_from(corpora):
+    joined = replace(Corpus.join(list(corpora.values())), origins=[7] * 5)
+    assert leave_out(joined, 0.5, 0) == []

@@ -1,5 +1,7 @@
 """Returns, advantages, and a policy that learns from nothing but the reward."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,10 @@ def test_undiscounted_decisions_share_the_return_less_what_was_gained_before(squ
 
 
 def test_what_is_gained_is_the_similarity_of_what_is_painted_so_far(squares):
-    video, example, _ = squares
+    video, _, _ = squares
+    truth = video.truth.copy()
+    truth[-1][truth[-1] == 2] = 0  # gone: to paint nothing is right
+    video, boundaries = replace(video, truth=truth), TruthBoundaries(torch.from_numpy(truth))
     choices = [np.array([[1, 0], [2, 1]], np.uint8)] * len(video)
     gained = gained_before(video, choices, np.array([[1, 2], [1, 2]]))
     for episode, slots in enumerate(choices[0]):
@@ -82,7 +87,7 @@ def test_what_is_gained_is_the_similarity_of_what_is_painted_so_far(squares):
                 for i in reversed(range(num)):  # the first one to paint a pixel keeps it
                     if slots[i]:
                         label_map[t][frame.membership[i][frame.cell_map]] = slots[i]
-            J, _ = example.truth.score(torch.from_numpy(label_map))
+            J, _ = boundaries.score(torch.from_numpy(label_map))
             expected = J[:, [0, 1], [0, 1]].mean(1)
             np.testing.assert_allclose(gained[episode, :, num], expected, atol=1e-12)
 

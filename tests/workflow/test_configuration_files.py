@@ -39,13 +39,15 @@ def test_config_yaml_says_the_defaults():
     ]
 
 
-def test_paper_overlay_is_valid_and_names_every_option_of_its_backends():
+def test_paper_overlay_is_the_paper_s():
     base = yaml.safe_load((ROOT / "config.yaml").read_text())
     overlay = yaml.safe_load((ROOT / "workflow/paper.yaml").read_text())
     paper = parse_settings(Configuration, merge(base, overlay), "paper.yaml")
     assert paper.stages.labels.join_min_precision == 0
     assert paper.stages.assignment.fusion == "early"
     assert paper.stages.flow.options["model"] == "pwcnet"
+    assert paper.stages.reinforce.steps_per_update == paper.stages.reinforce.rollouts == 1
+    assert paper.stages.reinforce.decision_discount is None
     assert paper.results_root != Configuration().results_root
 
 

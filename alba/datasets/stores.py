@@ -1,0 +1,28 @@
+"""The stores of a video."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import alba.store
+from alba.datasets.video import Video
+from alba.errors import StoreError
+from alba.store import Store
+
+Kind = TypeVar("Kind", bound=Store)
+
+
+def open_as(kind: type[Kind], path: Path, video: Video) -> Kind:
+    """Open a store of one kind and check that it belongs to a video.
+
+    Raises
+    ------
+    StoreError
+        It is of another kind or size, or holds another number of frames.
+    """
+    store = alba.store.open(path)
+    if not isinstance(store, kind) or store.size != video.size or len(store) != len(video):
+        raise StoreError(
+            f"{path} is no {kind.schema_name} store of the {len(video)} frames of {video.name}",
+            "make it again from this video",
+        )
+    return store
