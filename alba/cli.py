@@ -471,19 +471,21 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     import pandas as pd
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    if not table.is_file():
-        raise ConfigError(f"{table} is missing", "let the workflow make it first")
-    frame = pd.read_csv(table)
-    printed = Table(title=str(table), box=box.SIMPLE_HEAD, collapse_padding=True)
+    from alba.reporting.comparison import read_table
+
+    frame = read_table(table, "let the workflow make it first")
+    printed = Table(title=escape(str(table)), box=box.SIMPLE_HEAD, collapse_padding=True)
     for column in frame.columns:
         is_number = pd.api.types.is_numeric_dtype(frame[column])
         printed.add_column(
-            column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_number
+            escape(column), justify="right" if is_number else "left", overflow="fold", no_wrap=not is_number
         )
     for line in frame.itertuples(index=False):
-        printed.add_row(*("" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else str(v) for v in line))
+        words = ("" if pd.isna(v) else f"{v:.3f}" if isinstance(v, float) else str(v) for v in line)
+        printed.add_row(*map(escape, words))
     Console().print(printed)
 
 

@@ -195,3 +195,40 @@ def test_table_of_the_ablation_fits_a_terminal_of_80_columns(tmp_path, monkeypat
     show(table)
     header = next(line for line in capsys.readouterr().out.splitlines() if "row" in line)
     assert header.split() == ["row", *names]
+
+
+def test_names_are_shown_as_they_are(tmp_path, monkeypatch, capsys):
+    table = tmp_path / "peers.csv"
+    table.write_text("method,J&F-Mean\ntheirs [coco],0.5\nx[/a],0.4\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    show(table)
+    printed = capsys.readouterr().out
+    assert "theirs [coco]" in printed
+    assert "x[/a]" in printed
+
+
+@pytest.mark.parametrize("content", [b"", b"row,J&F-Mean\n", b"a,b\n1,2,3\n4,5,6,7\n", b"\xff\xfe\x00"])
+def test_what_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "bad.csv").write_bytes(content)
+    assert_one_line(alba("show", tmp_path / "bad.csv"), "bad.csv")
+
+
+def test_settings_that_are_no_text_or_hold_a_negative_seed_are_named(folder):
+    (folder / "latin.yaml").write_bytes("layout: f\xfcr".encode("latin-1"))
+    done = alba("flow", "--dataset", folder / "latin.yaml", "--video", "clip", "--output", folder / "f.zarr")
+    assert_one_line(done, "latin.yaml", "UTF-8")
+    assert_one_line(alba("sprites", "--settings", '{"seed": -5}', "--output", folder / "s"), "seed = -5")
+
+
+def test_masks_do_not_go_over_the_frames_or_into_the_store(folder):
+    common = ["--dataset", dataset(folder), "--video", "clip"]
+    stores = {stage: folder / stage / "clip.zarr" for stage in ("flow", "proposals")}
+    alba("flow", *common, "--output", stores["flow"])
+    alba("propose", *common, "--flow", stores["flow"], "--output", stores["proposals"])
+    segment = ["segment", *common, "--row", "proposals", "--proposals", stores["proposals"], "--output"]
+    before = [path.read_bytes() for path in sorted((folder / "data/clip").iterdir())]
+    done = alba(*segment, folder / "out/clip.zarr", "--masks", folder / "data/clip")
+    assert_one_line(done, "was not made by alba")
+    assert [path.read_bytes() for path in sorted((folder / "data/clip").iterdir())] == before
+    assert_one_line(alba(*segment, folder / "out/same", "--masks", folder / "out/same"), "cannot hold")
+    assert not (folder / "out").exists()

@@ -61,7 +61,7 @@ def load_mapping(text_or_path: str) -> Mapping[str, Any]:
     path = Path(text_or_path)
     if not path.is_file():
         raise ConfigError(f"{path} is missing", "name a JSON or YAML file, or give JSON text")
-    return _mapping(path.read_text(), str(path))
+    return _mapping(_text_of(path), str(path))
 
 
 def _is_text(text_or_path: str) -> bool:
@@ -72,7 +72,14 @@ def read_words(path: Path) -> frozenset[str]:
     """Words of a text file, such as a category a line."""
     if not path.is_file():
         raise ConfigError(f"{path} is missing", "give a text file with a word a line")
-    return frozenset(path.read_text().split())
+    return frozenset(_text_of(path).split())
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is no text in UTF-8", "name another file, or save it as UTF-8") from None
 
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:

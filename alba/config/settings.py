@@ -13,6 +13,7 @@ from alba.config.plugins import find_backend, resolve_options
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 ProtocolName = Literal["davis17-unsupervised", "davis17-semisupervised", "davis16", "fbms", "youtube-vos"]
 
@@ -33,7 +34,7 @@ class SpritesSettings(Settings):
     num_frames: Count = Field(24, description="frames per video")
     height: Count = Field(144, description="pixels")
     width: Count = Field(256, description="pixels")
-    seed: int = Field(0, description="every pixel follows from it")
+    seed: Seed = Field(0, description="every pixel follows from it")
 
     def video_names(self, split: str) -> list[str]:
         """Names of the videos of a split ("train" or "val")."""
@@ -78,7 +79,7 @@ class CompositesSettings(Settings):
         description="the source's videos are dealt out into so many groups, and objects are pasted within "
         "theirs only; a multiple of selection.folds, so that cross-fitting never sees what it is asked about",
     )
-    seed: int = Field(0, description="every choice follows from it")
+    seed: Seed = Field(0, description="every choice follows from it")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -212,7 +213,7 @@ class SelectionSettings(TrainingSettings):
         description="best: train for as many epochs as give the least loss on the videos that the folds "
         "leave out; last: for all (paper; with one fold always)",
     )
-    seed: int = Field(0, description="of weights, order and samples")
+    seed: Seed = Field(0, description="of weights, order and samples")
 
 
 class GroupingSettings(Settings):
@@ -263,7 +264,7 @@ class AssignmentSettings(TrainingSettings):
         description="share of the training videos that this stage and reinforcement do not learn from: the "
         "epoch that does best on them is published; 0: the last one (paper)",
     )
-    seed: int = Field(0, description="of weights, order, flips and the videos to validate on")
+    seed: Seed = Field(0, description="of weights, order, flips and the videos to validate on")
 
 
 class ReinforceSettings(TrainingSettings):
@@ -300,7 +301,7 @@ class ReinforceSettings(TrainingSettings):
     )
     entropy_weight: Annotated[float, Field(ge=0)] = Field(0.0, description="entropy bonus")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="longer gradients are shortened")
-    seed: int = Field(0, description="of the sampled actions and the order")
+    seed: Seed = Field(0, description="of the sampled actions and the order")
 
     @model_validator(mode="after")
     def _enough_rollouts(self) -> Self:
@@ -358,7 +359,7 @@ class RefinementSettings(TrainingSettings):
         description="share of the training videos that this stage does not learn from (with the share and "
         "seed of assignment the same ones): the epoch that does best on them is published; 0: the last one",
     )
-    seed: int = Field(
+    seed: Seed = Field(
         0, description="of weights, samples, flips, dropout, jitter and the videos to validate on"
     )
 

@@ -144,8 +144,12 @@ def _read_list(path: Path) -> list[str]:
     """Names from a list in either official form: a name a line, or an image and its annotation."""
     if not path.is_file():
         raise DatasetError(f"{path} is missing", "give a text file with the name of a video a line")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path} is no text in UTF-8", "name the list of videos") from None
     names: dict[str, None] = {}
-    for line in path.read_text().splitlines():
+    for line in lines:
         words = line.split()
         if words:
             entry = PurePosixPath(words[0])

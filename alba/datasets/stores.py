@@ -17,12 +17,14 @@ def open_as(kind: type[Kind], path: Path, video: Video) -> Kind:
     Raises
     ------
     StoreError
-        It is of another kind or size, or holds another number of frames.
+        It is of another kind, size or number of frames, or was made from a video of another name.
     """
     store = alba.store.open(path)
-    if not isinstance(store, kind) or store.size != video.size or len(store) != len(video):
-        raise StoreError(
-            f"{path} is no {kind.schema_name} store of the {len(video)} frames of {video.name}",
-            "make it again from this video",
-        )
-    return store
+    if isinstance(store, kind) and store.size == video.size and len(store) == len(video):
+        made_from = store.attributes["provenance"].get("inputs", {}).get("video", video.name)
+        if made_from == video.name:
+            return store
+    raise StoreError(
+        f"{path} is no {kind.schema_name} store of the {len(video)} frames of {video.name}",
+        "make it again from this video",
+    )

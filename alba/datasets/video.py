@@ -124,7 +124,7 @@ class Video:
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) uint8 RGB.
+    """Read an image as (H, W, 3) uint8 RGB; grey of 16 bits is brought to 8.
 
     Raises
     ------
@@ -132,4 +132,7 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
         The file is missing, truncated or no image.
     """
     with open_image(path, "restore the frame") as image:
+        if image.mode.startswith("I;16"):
+            grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
         return np.array(image.convert("RGB"))

@@ -62,7 +62,7 @@ def export_model(
         "figures": {row: _figures(path) for row, path in metrics.items()},
         "networks": {stage: _record(folder) for stage, folder in networks.items()},
     }
-    with publish_folder(output) as partial:
+    with publish_folder(output, "model.json") as partial:
         for stage, folder in networks.items():
             (partial / stage).mkdir()
             for file in NETWORK_FILES:

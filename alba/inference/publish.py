@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.datasets import Video
+from alba.errors import StoreError
 from alba.masks import write_label_map
 from alba.store import SEGMENTATION, StoreWriter, publish_folder
 
@@ -37,7 +38,14 @@ def publish_segmentation(
         Segmentation store.
     masks : Path
         Folder of the PNGs, named like the frames.
+
+    Raises
+    ------
+    StoreError
+        Both are to be the same folder, or one cannot be written or holds something else.
     """
+    if output.resolve() == masks.resolve():
+        raise StoreError(f"{output} cannot hold the store and the masks", "name a folder for each")
     with publish_folder(masks) as folder:
         for path, label_map in zip(video.frame_paths, label_maps, strict=True):
             write_label_map(folder / f"{path.stem}.png", label_map)

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from alba.config import REFINED, REVISIONS, network_settings
 from alba.datasets import Video, open_as
+from alba.errors import StoreError
 from alba.inference.publish import publish_segmentation
 from alba.masks import MAX_OBJECTS
 from alba.progress import progress
 from alba.proposals.regions.superpixels import find_superpixels
 from alba.refinement import ObjectCues, Scene, View, shared_cues
-from alba.store import SegmentationStore
+from alba.store import ProposalStore, SegmentationStore
 from alba.training.checkpoint import Refinement, load_refinement
 from alba.training.refinement import refine
 from alba.training.scenes import read_views
@@ -56,12 +57,17 @@ def refine_video(
     """
     trained = load_refinement(refinement)
     rough = open_as(SegmentationStore, segmentation, video)
-    selection, slots = rough["selection"][:], rough["slot"][:]
-    label_maps = rough["label_maps"]
+    digest = open_as(ProposalStore, proposals, video).digest
+    if rough.attributes["provenance"]["inputs"].get("proposals", digest) != digest:
+        raise StoreError(
+            f"{segmentation} was made from other proposals than {proposals}",
+            "name those that it was made from",
+        )
+    selection, slots = rough.read("selection"), rough.read("slot")
     most = 1 if tracks == "main" else MAX_OBJECTS
 
     def painter(t: int, _: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        return np.minimum(label_maps[t], most)
+        return np.minimum(rough.read("label_maps", t), most)
 
     views: list[View] = []
     superpixels = []

@@ -43,7 +43,7 @@ def segment_video(
     decisions = _decide(video, store, row, grouping, sources)
     label_maps = _paint(video, store, decisions, row, sources)
     if settings.tracks == "main":
-        weights = track_weights(store["boxes"][:], decisions.selection, decisions.proposal_slots())
+        weights = track_weights(store.read("boxes"), decisions.selection, decisions.proposal_slots())
         label_maps = keep_main_track(label_maps, weights)
     provenance = {
         "stage": "segment",
@@ -61,11 +61,11 @@ def _decide(
 ) -> Decisions:
     if row == "oracle":
         labels = open_as(LabelStore, sources.require("labels", row), video)
-        joined = labels["oracle_object"][:]
+        joined = labels.read("oracle_object")
         order = [np.arange(s.start, s.stop) for s in map(store.rows, range(len(store)))]
         return Decisions(order, [joined[rows] for rows in order], np.ones(len(joined), np.float32))
     if row == "proposals":
-        scores = store["scores"][:]
+        scores = store.read("scores")
         order = [np.arange(s.start, s.stop) for s in map(store.rows, range(len(store)))]
         return Decisions(order, naive_slots(order, grouping.num_slots), np.ones(len(scores), np.float32))
     from alba.inference.networks import decide_with_networks  # needs torch, the rows above do not
@@ -79,7 +79,7 @@ def _paint(
     """Label maps at full size: (T, H, W) uint8."""
     if row == "oracle":
         labels = open_as(LabelStore, sources.require("labels", row), video)
-        maps: NDArray[np.uint8] = labels["oracle_segmentation"][:]
+        maps: NDArray[np.uint8] = labels.read("oracle_segmentation")
         return maps
     painted = []
     for t in progress(range(len(video)), f"segment {video.name}"):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alba.errors import EvaluationError
+from alba.errors import EvaluationError, first_line
 
 OWN = "alba"
 """What one's own result is called among the methods."""
@@ -48,15 +48,32 @@ def read_metrics(metrics: Sequence[tuple[str, Path]], column: str) -> pd.DataFra
     Raises
     ------
     EvaluationError
-        A file is missing.
+        A file is missing or no table.
     """
-    lines = []
-    for name, path in metrics:
-        if not path.is_file():
-            raise EvaluationError(f"{path} is missing", f"evaluate this {column} first")
-        lines.append(pd.read_csv(path).assign(**{column: name}))
+    lines = [
+        read_table(path, f"evaluate this {column} first").assign(**{column: name}) for name, path in metrics
+    ]
     table = pd.concat(lines, ignore_index=True)
     return table[[column, *(other for other in table.columns if other != column)]]
+
+
+def read_table(path: Path, remedy: str) -> pd.DataFrame:
+    """Read a CSV of one line at least.
+
+    Raises
+    ------
+    EvaluationError
+        It is missing or no such table.
+    """
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise EvaluationError(f"{path} is missing", remedy) from None
+    except (ValueError, OSError) as error:  # pandas' own errors and those of decoding are ValueErrors
+        raise EvaluationError(f"{path} is no table ({first_line(error)})", remedy) from None
+    if table.empty:
+        raise EvaluationError(f"{path} has no line below its head", remedy)
+    return table
 
 
 def write_table(table: pd.DataFrame, output: Path) -> None:

@@ -4,7 +4,7 @@ Every store is one Zarr v3 group per video; `docs/stores.md` documents each arra
 what they need only when they are used: `open_xarray`, and the torch Dataset in `alba.store.windows`.
 """
 
-from alba.store.publish import StoreWriter, make_ready, publish_folder, ready_path, remove_published
+from alba.store.publish import StoreWriter, make_ready, publish_folder, ready_path
 from alba.store.reader import (
     FlowStore,
     LabelStore,
@@ -35,5 +35,4 @@ __all__ = [
     "open_xarray",
     "publish_folder",
     "ready_path",
-    "remove_published",
 ]

@@ -46,42 +46,58 @@ def content_digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()
 
 
-def remove_published(path: Path) -> None:
-    """Remove an output, its marker first, and whatever an interrupted writer left."""
-    ready_path(path).unlink(missing_ok=True)
-    for stale in (path, _partial(path)):
-        if stale.is_dir():
-            shutil.rmtree(stale)
-
-
 def _partial(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
 @contextmanager
-def publish_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` if the block succeeds and vanishes if it fails.
+def publish_folder(path: Path, sign: str = "") -> Iterator[Path]:
+    """Yield an empty folder that becomes `path` if the block succeeds; if it fails, neither is left.
+
+    An output that is there is no longer announced from the start, and replaced at the end of the block: until
+    then it can be read.
+
+    Parameters
+    ----------
+    path : Path
+    sign : str, optional
+        File by which such an output is known where no marker stands beside it.
 
     Raises
     ------
     StoreError
-        The place cannot be written.
+        The place cannot be written, or holds what is no output.
     """
     partial = _partial(path)
+    if not path.name:
+        raise StoreError(f"{path} names no folder", "name a new one")
     try:
-        remove_published(path)
+        if not _is_output(path, sign):
+            raise StoreError(f"{path} is there and was not made by alba", "name another folder, or remove it")
+        ready_path(path).unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial)
         partial.mkdir(parents=True)
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
         yield partial
+        if path.is_dir():
+            shutil.rmtree(path)
         partial.replace(path)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise _unwritable(path, error) from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+    except BaseException as error:
+        for folder in (partial, path):
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
         raise
+
+
+def _is_output(path: Path, sign: str) -> bool:
+    """Whether a place is free or holds an output; of hidden files nobody's work is made."""
+    if not path.is_dir() or ready_path(path).is_file() or (sign and (path / sign).is_file()):
+        return True
+    return all(entry.name.startswith(".") for entry in path.iterdir())
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
@@ -121,7 +137,7 @@ class StoreWriter:
         self._columns = {name: _Appender(name, spec) for name, spec in schema.arrays.items()}
 
     def __enter__(self) -> Self:
-        self._publication = publish_folder(self.path)
+        self._publication = publish_folder(self.path, "zarr.json")
         self._group = zarr.open_group(self._publication.__enter__(), mode="w-", zarr_format=3)
         return self
 

@@ -110,13 +110,24 @@ class Store:
         StoreError
             The array is damaged.
         """
+        return self._decode(self._spec(name), self.stored(name, rows))
+
+    def stored(self, name: str, rows: Rows = slice(None)) -> NDArray[Any]:
+        """The same rows as they are stored: masks as bits, flow in steps.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        StoreError
+            The array is damaged.
+        """
         try:
-            stored = self._stored(name, rows)
+            return self._stored(name, rows)
         except IndexError:
             raise
         except (RuntimeError, ValueError, OSError) as error:  # what the codecs say to damaged bytes
             raise self._damaged(name, error) from error
-        return self._decode(self.schema.arrays[name], stored)
 
     def window(self, start: int, stop: int, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
         """Decoded arrays of frames `start` up to `stop`, exclusive.

@@ -155,7 +155,7 @@ def save_checkpoint(
     tensors : mapping of str to mapping of str to Tensor
         More files, ``<name>.safetensors``.
     """
-    with publish_folder(folder) as partial:
+    with publish_folder(folder, "network.json") as partial:
         write_checkpoint(partial, network, description, log)
         for name, content in tensors.items():
             save_file(dict(content), partial / f"{name}.safetensors")
@@ -209,6 +209,8 @@ def load_assignment(folder: Path) -> Assignment:
         The folder is missing, damaged, or holds another kind of network.
     """
     description = _describe(folder, "assignment")
+    if "grouping" not in description:
+        raise CheckpointError(f"{folder / 'network.json'} lacks grouping", "train the network again")
     assignment = build_assignment(
         parse_settings(AssignmentSettings, description["settings"], str(folder)),
         parse_settings(GroupingSettings, description["grouping"], str(folder)),

@@ -30,7 +30,7 @@ def subsample(array: NDArray[Any], stride: int) -> NDArray[Any]:
 
 def read_masks(store: ProposalStore, rows: slice, stride: int) -> NDArray[np.bool_]:
     """Masks of a range of proposals at working resolution: (n, h, w) bool."""
-    packed = store["masks"][rows][:, stride // 2 :: stride]
+    packed = store.stored("masks", rows)[:, stride // 2 :: stride]
     return unpack_masks(packed, store.size[1])[..., stride // 2 :: stride]
 
 
@@ -107,15 +107,15 @@ def load_selection_video(
     iou = selected = None
     if labels is not None:
         label_store = open_as(LabelStore, labels, video)
-        iou = label_store["iou"][:].max(axis=1, initial=0)
-        selected = label_store["selected"][:]
+        iou = label_store.read("iou").max(axis=1, initial=0)
+        selected = label_store.read("selected")
     return SelectionVideo(
         read_pictures(video, open_as(FlowStore, flow, video), (sampled[0], sampled[1])),
         store.offsets,
         packed,
-        store["boxes"][:] / stride,
-        store["features"][:],
-        store["scores"][:],
+        (store.read("boxes") / stride).astype(np.float32),
+        store.read("features"),
+        store.read("scores"),
         iou,
         selected,
     )
@@ -157,7 +157,7 @@ def load_grouping_video(
     store = open_as(ProposalStore, proposals, video)
     flow_store = open_as(FlowStore, flow, video)
     stride = stride_of(video.size[0], settings.working_height)
-    scores, features = store["scores"][:], store["features"][:]
+    scores, features = store.read("scores"), store.read("features")
     order = []
     for t in range(len(store)):
         rows = np.arange(store.offsets[t], store.offsets[t + 1])
@@ -169,7 +169,7 @@ def load_grouping_video(
     backward = (backward / stride).astype(np.float32)
     truth = None
     if labels is not None:
-        truth = subsample(open_as(LabelStore, labels, video)["ground_truth"][:], stride)
+        truth = subsample(open_as(LabelStore, labels, video).read("ground_truth"), stride)
     grouped = group_video(
         video.name,
         (_ordered_masks(store, t, order[t], stride) for t in range(len(store))),

@@ -48,7 +48,7 @@ def read_views(
         The frame at the size of the regions, its motion, and what refinement sees of both.
     """
     store, flow_store = open_as(ProposalStore, proposals, video), open_as(FlowStore, flow, video)
-    weights = np.sqrt(store["scores"][:] * selection)
+    weights = np.sqrt(store.read("scores") * selection)
     for t in range(len(video)):
         work = reduce_frame(video.frame(t), flow_store.forward(t), flow_store.backward(t))
         motion = residual_motion(work)

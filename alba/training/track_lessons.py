@@ -180,7 +180,7 @@ class Preparation:
         frames = np.unique(
             np.linspace(0, len(video) - 1, min(len(video), self.num_frames)).round().astype(int)
         )
-        truth = open_as(LabelStore, store_of(self.corpus.labels, video), video)["ground_truth"][:][frames]
+        truth = open_as(LabelStore, store_of(self.corpus.labels, video), video).read("ground_truth")[frames]
         np.save(partial / "shared.npy", shared_cues(scene)[frames])
         cues = ObjectCues(scene)
         ids = [1] if self.tracks == "main" else scene.track_ids
@@ -213,7 +213,7 @@ class Preparation:
         for rows, taken in zip(order, chosen, strict=True):
             slots[rows] = taken
         store = open_as(ProposalStore, proposals, video)
-        weights = track_weights(store["boxes"][:], outputs, slots)
+        weights = track_weights(store.read("boxes"), outputs, slots)
 
         def painter(t: int, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
             label_map = paint(masks[order[t] - store.offsets[t]], chosen[t])

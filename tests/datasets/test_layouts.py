@@ -130,3 +130,35 @@ def test_empty_or_absent_root(tmp_path):
         list_videos(DatasetSettings(root=str(tmp_path)), "val")
     with pytest.raises(DatasetError, match="no folder with frames"):
         list_videos(DatasetSettings(root=str(tmp_path), layout="folder"), "val")
+
+
+def clip_of(root, names, mode="RGB"):
+    (root / "clip").mkdir()
+    for value, name in enumerate(names, 1):
+        levels = np.full(SIZE, value, np.uint8)
+        image = Image.fromarray(levels.astype(np.uint16) * 257 if mode == "I;16" else levels)
+        (image if mode == "I;16" else image.convert(mode)).save(root / "clip" / name)
+    return open_video(DatasetSettings(layout="folder", root=str(root)), "clip")
+
+
+def test_frames_are_in_the_order_of_their_numbers(tmp_path):
+    names = [f"{n}.png" for n in range(12)]
+    assert [path.name for path in clip_of(tmp_path, names).frame_paths] == names
+
+
+def test_two_frames_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"holds 00001\.jpg and 00001\.png"):
+        clip_of(tmp_path, ["00000.png", "00001.png", "00001.jpg"])
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA"])
+def test_frames_of_other_modes_are_brought_to_eight_bits_of_three_colours(tmp_path, mode):
+    video = clip_of(tmp_path, [f"{n}.png" for n in range(3)], mode)
+    assert [np.unique(video.frame(t)).tolist() for t in range(3)] == [[1], [2], [3]]
+    assert video.frame(0).shape == (*SIZE, 3)
+
+
+def test_a_list_that_is_no_text_is_named(root):
+    (root / "ImageSets/2017/val.txt").write_bytes("bär".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"val\.txt is no text in UTF-8"):
+        list_videos(DatasetSettings(root=str(root)), "val")

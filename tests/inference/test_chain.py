@@ -1,5 +1,6 @@
 """The whole chain on a tiny `sprites`: every stage's output is the next one's input."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,40 @@ def test_stores_of_another_kind_or_video_are_refused(root, longer, tmp_path, row
     with pytest.raises(StoreError, match=f"no {stage} store of the 5 frames of val-000"):
         segment(tmp_path, row, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_stores_of_another_video_of_the_same_size_are_refused(root, tmp_path):
+    for name in ("data", "flow", "labels"):
+        (tmp_path / name).symlink_to(root / name)
+    shutil.copytree(root / "proposals", tmp_path / "proposals")
+    for ending in (".zarr", ".ready.json"):
+        (tmp_path / f"proposals/train-000{ending}").rename(tmp_path / f"proposals/val-000-other{ending}")
+    shutil.rmtree(tmp_path / "proposals/val-000.zarr")
+    for ending in (".zarr", ".ready.json"):
+        (tmp_path / f"proposals/val-000-other{ending}").replace(tmp_path / f"proposals/val-000{ending}")
+    with pytest.raises(StoreError, match="no proposals store of the 5 frames of val-000"):
+        segment(tmp_path, "proposals", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["masks", "boxes", "scores", "features"])
+def test_damaged_proposals_are_named(root, tmp_path, name):
+    for other in ("data", "flow", "labels", "selection", "reinforce-late"):
+        (tmp_path / other).symlink_to(root / other)
+    shutil.copytree(root / "proposals", tmp_path / "proposals")
+    for shard in (tmp_path / f"proposals/val-000.zarr/{name}/c").rglob("*"):
+        if shard.is_file():
+            shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(StoreError, match=f"array {name} of .* is damaged"):
+        segment(tmp_path, "reinforced", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_segmentation_is_not_refined_by_other_proposals(root, tmp_path):
+    segment(root, "reinforced", tmp_path / "rough")
+    for name in ("data", "flow", "refinement"):
+        (tmp_path / name).symlink_to(root / name)
+    video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
+    fewer = ProposalSettings(options={"max_proposals": 4})
+    compute_proposals(video, fewer, store_of(root / "flow", video), tmp_path / "proposals/val-000.zarr")
+    with pytest.raises(StoreError, match="was made from other proposals"):
+        refine(tmp_path, tmp_path / "rough", tmp_path / "out")

@@ -7,7 +7,7 @@ import zarr
 import alba.store
 from alba.errors import StoreError
 from alba.masks import pack_masks
-from alba.store import FLOW, PROPOSALS, StoreWriter, ready_path
+from alba.store import FLOW, PROPOSALS, StoreWriter, publish_folder, ready_path
 
 SIZE = (9, 13)
 
@@ -75,6 +75,33 @@ def test_a_failed_rerun_does_not_announce_the_old_store(tmp_path):
     with pytest.raises(RuntimeError), StoreWriter(path, PROPOSALS, SIZE, {}):
         raise RuntimeError
     assert not ready_path(path).exists()
+
+
+def test_what_is_written_anew_can_be_read_until_then(tmp_path):
+    path = tmp_path / "model"
+    for content in ("old", "new"):
+        with publish_folder(path, "it.txt") as partial:
+            before = (path / "it.txt").read_text() if path.is_dir() else ""
+            (partial / "it.txt").write_text(before + content)
+    assert (path / "it.txt").read_text() == "oldnew"
+
+
+@pytest.mark.parametrize("name", ["thesis", "frames.zarr"])
+def test_a_folder_of_something_else_is_not_written_over(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "00000.png").write_text("precious")
+    with pytest.raises(StoreError, match="was not made by alba"):
+        write_proposals(tmp_path / name, [1])
+    assert (tmp_path / name / "00000.png").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_empty_folder_and_an_own_store_without_its_marker_are_written_over(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr/.snakemake_timestamp").write_text("")
+    for _ in range(2):
+        write_proposals(tmp_path / "a.zarr", [1])
+        ready_path(tmp_path / "a.zarr").unlink()
 
 
 def test_arrays_of_different_length_are_refused(tmp_path):
