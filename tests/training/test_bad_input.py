@@ -121,7 +121,7 @@ def test_network_of_other_parts_is_refused_in_a_few_words(tmp_path):
         ("network.json", b"\xff\xfe\x00", "cannot be parsed"),
         ("network.json", b"[]", "cannot be parsed"),
         ("network.json", b'{"kind": "assignment"}', "lacks num_features, settings"),
-        ("network.json", '{"kind": "assignment", "settings": {}, "num_features": 3}', "lacks grouping"),
+        ("network.json", b'{"kind": "assignment", "settings": {}, "num_features": 3}', "lacks grouping"),
         ("network.safetensors", b"\x10\x00", "is damaged"),
         ("network.safetensors", None, "is damaged"),
         ("network.json", None, "is missing"),
