@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from alba.config.models import find_model, networks_digest
+from alba.config.models import file_digest, find_model, networks_digest
 from alba.config.settings import Configuration, RefinementSettings, Stages
 
 REVISIONS = {
@@ -168,15 +167,8 @@ def _training_list(configuration: Configuration, name: str) -> str:
 def _files_of(options: dict[str, Any]) -> list[dict[str, str]]:
     """Digests of the files that a backend's options name, such as weights; empty without any."""
     files = {name: Path(value) for name, value in options.items() if isinstance(value, str)}
-    digests = {name: _digest(path, path.stat().st_mtime_ns) for name, path in files.items() if path.is_file()}
+    digests = {name: file_digest(path).hex() for name, path in files.items() if path.is_file()}
     return [digests] if digests else []
-
-
-@cache
-def _digest(path: Path, _changed: int) -> str:
-    """Hash of a file, read again when it has changed."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def network_settings(refinement: RefinementSettings) -> dict[str, Any]:

@@ -54,10 +54,16 @@ def networks_digest(model: Path, stages: Iterable[str]) -> str:
     whole = hashlib.sha256()
     for stage in stages:
         for file in NETWORK_FILES:
-            whole.update(_file_digest(network_of(model, stage) / file))
+            whole.update(file_digest(network_of(model, stage) / file))
     return whole.hexdigest()
 
 
+def file_digest(path: Path) -> bytes:
+    """SHA-256 of a file, which is read again only when it has changed."""
+    return _digest(path, path.stat().st_mtime_ns)
+
+
 @cache
-def _file_digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
+def _digest(path: Path, _changed: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
