@@ -71,7 +71,7 @@ def sprites(output: Output, settings: Settings = DEFAULTS) -> None:
     """Make the embedded data set."""
     from alba.datasets.sprites import write_sprites
 
-    write_sprites(load_settings(SpritesSettings, settings), output)
+    write_sprites(load_settings(SpritesSettings, settings, "--settings"), output)
 
 
 @app.command()
@@ -81,8 +81,8 @@ def mirrored(
     """Make the mirror image of a data set's training videos."""
     from alba.datasets.mirrored import write_mirrored
 
-    source = load_settings(DatasetSettings, dataset)
-    write_mirrored(load_settings(MirroredSettings, settings), source, split, output, jobs)
+    source = load_settings(DatasetSettings, dataset, "--dataset")
+    write_mirrored(load_settings(MirroredSettings, settings, "--settings"), source, split, output, jobs)
 
 
 @app.command()
@@ -92,8 +92,8 @@ def composites(
     """Paste objects of a data set's training videos into others of its training videos."""
     from alba.datasets.composites import write_composites
 
-    source = load_settings(DatasetSettings, dataset)
-    write_composites(load_settings(CompositesSettings, settings), source, split, output, jobs)
+    source = load_settings(DatasetSettings, dataset, "--dataset")
+    write_composites(load_settings(CompositesSettings, settings, "--settings"), source, split, output, jobs)
 
 
 @app.command()
@@ -102,8 +102,8 @@ def flow(dataset: Dataset, video: VideoName, output: Output, settings: Settings 
     from alba.datasets import open_video
     from alba.flow import compute_flow
 
-    opened = open_video(load_settings(DatasetSettings, dataset), video)
-    compute_flow(opened, load_settings(FlowSettings, settings), output)
+    opened = open_video(load_settings(DatasetSettings, dataset, "--dataset"), video)
+    compute_flow(opened, load_settings(FlowSettings, settings, "--settings"), output)
 
 
 @app.command()
@@ -118,8 +118,8 @@ def propose(
     from alba.datasets import open_video
     from alba.proposals import compute_proposals
 
-    opened = open_video(load_settings(DatasetSettings, dataset), video)
-    compute_proposals(opened, load_settings(ProposalSettings, settings), flow, output)
+    opened = open_video(load_settings(DatasetSettings, dataset, "--dataset"), video)
+    compute_proposals(opened, load_settings(ProposalSettings, settings, "--settings"), flow, output)
 
 
 @app.command()
@@ -130,8 +130,8 @@ def label(
     from alba.datasets import open_video
     from alba.oracle import label_video
 
-    opened = open_video(load_settings(DatasetSettings, dataset), video)
-    label_video(opened, load_settings(LabelSettings, settings), proposals, output)
+    opened = open_video(load_settings(DatasetSettings, dataset, "--dataset"), video)
+    label_video(opened, load_settings(LabelSettings, settings, "--settings"), proposals, output)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def train_selection(
     from alba.training.selection import train_selection as train
 
     corpus = _corpus(dataset, split, proposals, flow, labels)
-    train(corpus, load_settings(SelectionSettings, settings), output)
+    train(corpus, load_settings(SelectionSettings, settings, "--settings"), output)
 
 
 @app.command()
@@ -170,8 +170,8 @@ def train_assignment(
     train(
         corpus,
         selection,
-        load_settings(AssignmentSettings, settings),
-        load_settings(GroupingSettings, grouping),
+        load_settings(AssignmentSettings, settings, "--settings"),
+        load_settings(GroupingSettings, grouping, "--grouping"),
         output,
     )
 
@@ -193,8 +193,15 @@ def reinforce(
     from alba.training.reinforce import reinforce as train
 
     corpus = _corpus(dataset, split, proposals, flow, labels)
-    required = load_settings(GroupingSettings, grouping) if grouping else None
-    train(corpus, selection, assignment, load_settings(ReinforceSettings, settings), output, required)
+    required = load_settings(GroupingSettings, grouping, "--grouping") if grouping else None
+    train(
+        corpus,
+        selection,
+        assignment,
+        load_settings(ReinforceSettings, settings, "--settings"),
+        output,
+        required,
+    )
 
 
 @app.command()
@@ -218,7 +225,7 @@ def train_refinement(
         _corpus(dataset, split, proposals, flow, labels),
         selection,
         assignment,
-        load_settings(RefinementSettings, settings),
+        load_settings(RefinementSettings, settings, "--settings"),
         _refined_tracks(tracks),
         output,
         jobs,
@@ -237,7 +244,7 @@ def _corpus(
             f"{len(dataset)} data sets, but not as many folders of stores or splits",
             "give --proposals, --flow and --labels once per --dataset, and --split once or as often",
         )
-    sources = [load_settings(DatasetSettings, each) for each in dataset]
+    sources = [load_settings(DatasetSettings, each, "--dataset") for each in dataset]
     parts = zip(sources, splits, proposals, flow, labels, strict=True)
     return Corpus.join([Corpus.of(*part) for part in parts])
 
@@ -251,7 +258,9 @@ def segment(
     masks: Annotated[Path, typer.Option(help="folder of the indexed PNGs")],
     row: Annotated[str, typer.Option(help=f"which system: {', '.join(SEGMENTED)}")] = "reinforced",
     settings: Settings = DEFAULTS,
-    grouping: Grouping = DEFAULTS,
+    grouping: Annotated[
+        str, typer.Option(help="settings of the grouping process; a network must be trained under them")
+    ] = "",
     flow: MaybeInput = None,
     labels: MaybeInput = None,
     selection: MaybeInput = None,
@@ -271,10 +280,10 @@ def segment(
         raise ConfigError("--model beside --selection or --assignment", "give either")
     sources = Sources(proposals, flow, labels, selection, assignment)
     segment_video(
-        open_video(load_settings(DatasetSettings, dataset), video),
+        open_video(load_settings(DatasetSettings, dataset, "--dataset"), video),
         row,
-        load_settings(SegmentSettings, settings),
-        load_settings(GroupingSettings, grouping),
+        load_settings(SegmentSettings, settings, "--settings"),
+        load_settings(GroupingSettings, grouping, "--grouping") if grouping else None,
         sources.with_model(find_model(model), row) if model else sources,
         output,
         masks,
@@ -298,7 +307,7 @@ def refine(
     from alba.inference.refine import refine_video
 
     refine_video(
-        open_video(load_settings(DatasetSettings, dataset), video),
+        open_video(load_settings(DatasetSettings, dataset, "--dataset"), video),
         proposals,
         flow,
         segmentation,
@@ -370,7 +379,7 @@ def submission(
 def _ground_truth(dataset: str, root: str) -> str | DatasetSettings:
     if bool(dataset) == bool(root):
         raise ConfigError("no ground truth, or two of them", "give either --dataset or --ground-truth")
-    return root or load_settings(DatasetSettings, dataset)
+    return root or load_settings(DatasetSettings, dataset, "--dataset")
 
 
 @app.command()
@@ -384,7 +393,7 @@ def overlay(
     from alba.datasets import open_video
     from alba.reporting import draw_overlays
 
-    draw_overlays(open_video(load_settings(DatasetSettings, dataset), video), masks, output)
+    draw_overlays(open_video(load_settings(DatasetSettings, dataset, "--dataset"), video), masks, output)
 
 
 @app.command()
@@ -397,7 +406,7 @@ def ablation(
     """Compare the rows of the ablation; a row of several runs with its 95 % interval."""
     from alba.reporting import compare_rows
 
-    compare_rows([(row, Path(path)) for row, path in _pairs(results)], output, figure, runs)
+    compare_rows(_named_paths(results), output, figure, runs)
 
 
 @app.command()
@@ -409,16 +418,26 @@ def peers(
     """Compare the result of this system, named alba, with those of other methods."""
     from alba.reporting import compare_methods
 
-    compare_methods(_named_paths(results), output, figure)
+    compare_methods(_distinct(results), output, figure)
     show(output)
 
 
-def _named_paths(results: list[str]) -> dict[str, Path]:
-    return {name: Path(path) for name, path in _pairs(results)}
+def _named_paths(words: list[str]) -> list[tuple[str, Path]]:
+    """Both parts of each ``name=path``."""
+    pairs = [(name, path) for name, _, path in (word.partition("=") for word in words)]
+    for word, pair in zip(words, pairs, strict=True):
+        if not all(pair):
+            raise ConfigError(f"{word!r} is not name=path", "give a name, = and a path")
+    return [(name, Path(path)) for name, path in pairs]
 
 
-def _pairs(results: list[str]) -> list[tuple[str, str]]:
-    return [(name, path) for name, _, path in (result.partition("=") for result in results)]
+def _distinct(words: list[str]) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for name, path in _named_paths(words):
+        if name in paths:
+            raise ConfigError(f"{paths[name]} and {path} are both called {name}", "give each its own name")
+        paths[name] = path
+    return paths
 
 
 @app.command()
@@ -434,7 +453,12 @@ def export_model(
     from alba.inference.model import export_model as export
 
     export(
-        _named_paths(networks), _named_paths(metrics), dataset, licence, load_mapping(configuration), output
+        _distinct(networks),
+        _distinct(metrics),
+        dataset,
+        licence,
+        load_mapping(configuration, "--configuration"),
+        output,
     )
 
 
@@ -454,7 +478,7 @@ def curves(
     """Draw the learning curves of checkpoints."""
     from alba.reporting.curves import draw_curves
 
-    draw_curves(_named_paths(checkpoints), output)
+    draw_curves(_distinct(checkpoints), output)
 
 
 @app.command()
@@ -474,7 +498,7 @@ def show(table: Annotated[Path, typer.Argument(help="CSV file")]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from alba.reporting.comparison import read_table
+    from alba.tables import read_table
 
     frame = read_table(table, "let the workflow make it first")
     printed = Table(title=escape(str(table)), box=box.SIMPLE_HEAD, collapse_padding=True)

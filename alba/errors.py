@@ -46,7 +46,7 @@ class CheckpointError(AlbaError):
 
 
 class EvaluationError(AlbaError):
-    """Predictions cannot be scored."""
+    """Predictions cannot be scored, or results not read or written."""
 
 
 def first_line(error: BaseException) -> str:

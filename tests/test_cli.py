@@ -68,6 +68,14 @@ def test_misspelt_setting_names_the_nearest(folder):
     assert_one_line(done, "bakend", "did you mean 'backend'")
 
 
+def test_mistakes_in_json_are_told_by_their_option(folder):
+    common = ["--video", "clip", "--output", folder / "f.zarr"]
+    assert_one_line(alba("flow", *common, "--dataset", "{"), "--dataset cannot be parsed")
+    assert_one_line(alba("flow", *common, "--dataset", '{"rot": "x"}'), "--dataset: unknown key 'rot'")
+    common = ["--dataset", dataset(folder), *common, "--proposals", "p", "--masks", folder / "m"]
+    assert_one_line(alba("segment", *common, "--grouping", '{"slots": 3}'), "--grouping: unknown key 'slots'")
+
+
 def test_missing_checkpoint_and_unknown_row(folder):
     common = ["--dataset", dataset(folder), "--video", "clip", "--proposals", folder / "p.zarr"]
     common += ["--output", folder / "s.zarr", "--masks", folder / "s"]
@@ -114,6 +122,49 @@ def test_peers_are_compared_the_best_first(tmp_path):
     assert Image.open(figure).size[0] > 500
     assert "0.750" in done.stdout
     assert_one_line(alba("peers", "--output", table, "--figure", figure, "nlc=none.csv"), "none.csv")
+
+
+def test_compared_files_have_a_name_each_and_the_same_figures(tmp_path):
+    table, figure = tmp_path / "out/peers.csv", tmp_path / "out/peers.png"
+    command = ["peers", "--output", table, "--figure", figure]
+    pairs = metrics_of(tmp_path, alba=0.5, cut=0.25)
+    (tmp_path / "fbms.csv").write_text("F-measure,N-objects\n0.5,3\n")
+    assert_one_line(alba(*command, *pairs, f"fbms={tmp_path}/fbms.csv"), "fbms.csv has other figures than")
+    assert_one_line(alba(*command, *pairs, f"cut={tmp_path}/alba.csv"), "are both called cut")
+    assert_one_line(alba(*command, f"{tmp_path}/alba.csv"), "alba.csv' is not name=path")
+    assert_one_line(alba(*command, f"={tmp_path}/alba.csv"), "is not name=path")
+    assert not (tmp_path / "out").exists()
+    assert alba(*command, *pairs).returncode == 0
+    assert_one_line(alba(*command, f"alba={table}"), "peers.csv is no metrics.csv")
+
+
+def test_results_go_to_files_that_can_be_written_or_nowhere(tmp_path):
+    pairs = metrics_of(tmp_path, alba=0.5, cut=0.25)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    for table, figure, words in (
+        ("folder.csv", "f.png", ["folder.csv cannot be written"]),
+        ("t.csv", "folder.png", ["folder.png cannot be written"]),
+        ("t.csv", "f.table", ["f.table has the ending of no picture", "png"]),
+    ):
+        command = ["peers", "--output", tmp_path / table, "--figure", tmp_path / figure]
+        assert_one_line(alba(*command, *pairs), *words)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"alba.csv", "cut.csv", "t.csv", "folder.csv", "folder.png"}
+
+
+def test_overlay_needs_masks_of_the_videos_size(folder):
+    (folder / "masks").mkdir()
+    for t in range(2):
+        Image.fromarray(np.ones((40, 60), np.uint8)).save(folder / f"masks/{t:05}.png")
+    command = ["overlay", "--dataset", dataset(folder), "--video", "clip", "--masks", folder / "masks"]
+    assert alba(*command, "--output", folder / "out/clip.png").returncode == 0
+    assert Image.open(folder / "out/clip.png").size == (640, 213)
+    assert_one_line(alba(*command, "--output", folder / "out/clip"), "ending of no picture")
+    Image.fromarray(np.ones((20, 30), np.uint8)).save(folder / "masks/00001.png")
+    done = alba(*command, "--output", folder / "out/other.png")
+    assert_one_line(done, "masks/00001.png is 20 x 30 pixels", "40 x 60")
+    assert [path.name for path in (folder / "out").iterdir()] == ["clip.png"]
 
 
 def davis16(folder):
@@ -229,6 +280,8 @@ def test_masks_do_not_go_over_the_frames_or_into_the_store(folder):
     before = [path.read_bytes() for path in sorted((folder / "data/clip").iterdir())]
     done = alba(*segment, folder / "out/clip.zarr", "--masks", folder / "data/clip")
     assert_one_line(done, "was not made by alba")
+    done = alba(*segment, folder / "out/clip.zarr", "--masks", folder / "data/clip", "--proposals", "none")
+    assert_one_line(done, "was not made by alba")  # before anything is read
     assert [path.read_bytes() for path in sorted((folder / "data/clip").iterdir())] == before
     assert_one_line(alba(*segment, folder / "out/same", "--masks", folder / "out/same"), "cannot hold")
     assert not (folder / "out").exists()

@@ -15,6 +15,7 @@ from typing import Any
 
 from alba.config import (
     GROUPED,
+    NETWORKS,
     NETWORKS_OF_ROW,
     REFINED,
     ROWS,
@@ -40,7 +41,6 @@ OWN = "alba"
 
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
 
-NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
 """Stages that train a network."""
 
 _DATASET_KEYS = {"layout", "resolution", "image_set"}

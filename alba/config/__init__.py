@@ -1,6 +1,15 @@
 """Typed settings: one model per stage, validated once, hashed into the keys of the stores."""
 
-from alba.config.keys import GROUPED, NETWORKS_OF_ROW, REFINED, REVISIONS, ROWS, network_settings, stage_key
+from alba.config.keys import (
+    GROUPED,
+    NETWORKS,
+    NETWORKS_OF_ROW,
+    REFINED,
+    REVISIONS,
+    ROWS,
+    network_settings,
+    stage_key,
+)
 from alba.config.load import load_mapping, load_settings, parse_settings, read_words
 from alba.config.models import NETWORK_FILES, find_model, network_of
 from alba.config.settings import (
@@ -27,6 +36,7 @@ from alba.config.settings import (
 
 __all__ = [
     "GROUPED",
+    "NETWORKS",
     "NETWORKS_OF_ROW",
     "NETWORK_FILES",
     "REFINED",

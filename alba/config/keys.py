@@ -45,6 +45,9 @@ NETWORKS_OF_ROW = {
 """For each row that needs networks the stages that train them, by the name of the option of `alba segment` or
 `alba refine`; the last one is trained last."""
 
+NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
+"""Stages that train a network."""
+
 _STORE_OF_ROW = {"proposals": "proposals", "oracle": "labels"}
 
 

@@ -48,19 +48,32 @@ def parse_settings(model: type[Model], values: Mapping[str, Any], source: str) -
         raise ConfigError(f"{source}: {value or 'settings'}", message) from None
 
 
-def load_settings(model: type[Model], text_or_path: str) -> Model:
-    """Read settings from a JSON or YAML file, or from JSON text (starts with ``{``)."""
-    source = "--settings" if _is_text(text_or_path) else text_or_path
-    return parse_settings(model, load_mapping(text_or_path), source)
+def load_settings(model: type[Model], text_or_path: str, option: str) -> Model:
+    """Read settings from a JSON or YAML file, or from JSON text (starts with ``{``).
+
+    Parameters
+    ----------
+    model : type of Settings
+    text_or_path : str
+    option : str
+        What the text was given by, for the message.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_settings`, and where the file or text cannot be read.
+    """
+    source = option if _is_text(text_or_path) else text_or_path
+    return parse_settings(model, load_mapping(text_or_path, option), source)
 
 
-def load_mapping(text_or_path: str) -> Mapping[str, Any]:
-    """Read plain values from a JSON or YAML file, or from JSON text (starts with ``{``)."""
+def load_mapping(text_or_path: str, option: str) -> Mapping[str, Any]:
+    """Read plain values likewise, without a model."""
     if _is_text(text_or_path):
-        return _mapping(text_or_path, "--settings")
+        return _mapping(text_or_path, option)
     path = Path(text_or_path)
     if not path.is_file():
-        raise ConfigError(f"{path} is missing", "name a JSON or YAML file, or give JSON text")
+        raise ConfigError(f"{path} is missing", f"name a JSON or YAML file by {option}, or give JSON text")
     return _mapping(_text_of(path), str(path))
 
 

@@ -84,7 +84,7 @@ class Video:
             The file is missing or damaged, or its size is not the video's.
         """
         frame = read_frame(self.frame_paths[t])
-        self._check_size(self.frame_paths[t], frame.shape[:2])
+        self.check_size(self.frame_paths[t], frame.shape[:2])
         return frame
 
     def annotation(self, t: int) -> NDArray[np.uint8]:
@@ -105,7 +105,7 @@ class Video:
             raise DatasetError(f"video {self.name} has no annotations", "use it for segmentation only")
         path = self.annotation_paths[t]
         label_map = self.to_label_map(read_label_map(path))
-        self._check_size(path, label_map.shape)
+        self.check_size(path, label_map.shape)
         largest = int(np.max(label_map, where=label_map != VOID, initial=0))
         if largest > MAX_OBJECTS:
             raise DatasetError(
@@ -114,7 +114,8 @@ class Video:
             )
         return label_map
 
-    def _check_size(self, path: Path, size: tuple[int, ...]) -> None:
+    def check_size(self, path: Path, size: tuple[int, ...]) -> None:
+        """Raise `DatasetError` unless a file's (H, W) is the video's."""
         if size != self.size:
             raise DatasetError(
                 f"{path} is {size[0]} x {size[1]} pixels, the video's first frame is "

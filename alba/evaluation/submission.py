@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alba.config import DatasetSettings
-from alba.errors import EvaluationError
 from alba.evaluation.request import Request
 from alba.evaluation.youtube_vos import YouTubeTask, check_track_choice, open_tasks
 from alba.masks import read_label_map, write_label_map
@@ -18,6 +16,7 @@ from alba.metrics import SEEN_CATEGORIES
 from alba.metrics.davis import check_prediction
 from alba.metrics.youtube_vos import check_ids
 from alba.progress import progress
+from alba.whole_file import whole_file
 
 
 def write_submission(
@@ -63,7 +62,7 @@ def write_submission(
         "youtube-vos", ground_truth, split, Path(predictions), allow_missing, tracks, SEEN_CATEGORIES
     )
     tasks = open_tasks(request)
-    with _whole_file(Path(output)) as partial, ZipFile(partial, "w") as archive:
+    with whole_file(Path(output)) as partial, ZipFile(partial, "w") as archive:
         for task in progress(tasks, "submission", unit="video"):
             for frame, label_map in _label_maps(task):
                 content = io.BytesIO()
@@ -72,24 +71,6 @@ def write_submission(
                 entry = ZipInfo(f"Annotations/{task.truth.name}/{frame}.png", (1980, 1, 1, 0, 0, 0))
                 archive.writestr(entry, content.getvalue())
     return sum(task.predictions.num_missing for task in tasks)
-
-
-@contextmanager
-def _whole_file(output: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes `output` if the block succeeds and vanishes if it fails."""
-    partial = output.with_name(output.name + ".partial")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(output)
-    except OSError as error:
-        raise EvaluationError(
-            f"{output} cannot be written ({error.strerror or error})",
-            "check permissions and free space, or give another file",
-        ) from None
-    finally:
-        if partial.is_file():
-            partial.unlink()
 
 
 def _label_maps(task: YouTubeTask) -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from alba import __version__
-from alba.config import NETWORK_FILES
-from alba.errors import CheckpointError, EvaluationError
+from alba.config import NETWORK_FILES, NETWORKS
+from alba.errors import CheckpointError, ConfigError
 from alba.store import publish_folder
+from alba.tables import read_figures
 from alba.training.checkpoint import load_assignment, load_refinement, load_selection
 
 
@@ -44,15 +44,19 @@ def export_model(
 
     Raises
     ------
+    ConfigError
+        No such stage trains a network.
     CheckpointError
         A network is missing or damaged.
     EvaluationError
-        A metrics file is missing.
+        A metrics file is missing or damaged.
     StoreError
         The folder cannot be written.
     """
     loaders = {"selection": load_selection, "refinement": load_refinement}
     for stage, folder in networks.items():
+        if stage not in NETWORKS:
+            raise ConfigError(f"no stage {stage!r} trains a network", f"name one of {', '.join(NETWORKS)}")
         loaders.get(stage, load_assignment)(folder)
     description = {
         "package_version": __version__,
@@ -76,11 +80,16 @@ def describe_models(folder: Path) -> str:
 
     Raises
     ------
+    ConfigError
+        There is no such folder, or no model in it.
     CheckpointError
         A `model.json` is damaged.
     """
+    paths = sorted(folder.glob("*/model.json"))
+    if not paths:
+        raise ConfigError(f"{folder} holds no model", "name a folder with <model>/model.json")
     lines = ["| model | row | scores | size | trained on, licence | made by |", "|---|---|---|---|---|---|"]
-    for path in sorted(folder.glob("*/model.json")):
+    for path in paths:
         try:
             model = json.loads(path.read_text())
             size = sum(network["bytes"] for network in model["networks"].values())
@@ -89,15 +98,14 @@ def describe_models(folder: Path) -> str:
             for row, figures in model["figures"].items():
                 scores = ", ".join(f"{name} {figures[name]:.3f}" for name in list(figures)[:2])
                 lines.append(f"| {path.parent.name} | {row} | {model['dataset']}: {scores} | {facts} |")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path} cannot be parsed ({error})", "export the model again") from None
     return "\n".join(lines) + "\n"
 
 
 def _figures(path: Path) -> dict[str, float]:
-    if not path.is_file():
-        raise EvaluationError(f"{path} is missing", "evaluate with these networks first")
-    return {str(name): float(value) for name, value in pd.read_csv(path).iloc[0].items()}
+    figures = read_figures(path, "evaluate with these networks first").iloc[0]
+    return {str(name): float(value) for name, value in figures.items()}
 
 
 def _record(folder: Path) -> dict[str, Any]:

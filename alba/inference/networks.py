@@ -1,16 +1,21 @@
 """Decisions of the trained networks on one video."""
 
+from pathlib import Path
+
 from alba.config import GroupingSettings
 from alba.datasets import Video
+from alba.errors import CheckpointError
 from alba.grouping import roll_out
 from alba.inference.decisions import Decisions, Sources, naive_slots
-from alba.training.checkpoint import load_assignment, load_selection
-from alba.training.compatibility import check_features, check_networks
+from alba.training.checkpoint import Assignment, Selection, load_assignment, load_selection
+from alba.training.compatibility import check_features, check_grouping, check_networks
 from alba.training.loading import load_grouping_video, load_selection_video
 from alba.training.selection import select
 
 
-def decide_with_networks(video: Video, row: str, grouping: GroupingSettings, sources: Sources) -> Decisions:
+def decide_with_networks(
+    video: Video, row: str, grouping: GroupingSettings | None, sources: Sources
+) -> Decisions:
     """Decide on every proposal of a video.
 
     Row "selection" gives every selected proposal an identity of its own, in the generator's order like
@@ -19,24 +24,40 @@ def decide_with_networks(video: Video, row: str, grouping: GroupingSettings, sou
     flow = sources.require("flow", row)
     folder = sources.require("selection", row)
     selection = load_selection(folder)
+    assignment = None if row == "selection" else _assignment_of(row, grouping, sources, folder, selection)
     pixels = load_selection_video(video, sources.proposals, flow, None, selection.settings.working_height)
     check_features(folder, selection.num_features, pixels.features.shape[1])
     outputs = select(selection, pixels)
-    assignment = None
-    if row != "selection":
-        assignment_folder = sources.require("assignment", row)
-        assignment = load_assignment(assignment_folder)
-        check_networks(folder, selection, assignment_folder, assignment)
+    naive = grouping or GroupingSettings()
     grouped, order = load_grouping_video(
         video,
         sources.proposals,
         flow,
         outputs,
         selection.settings.threshold,
-        assignment.grouping if assignment else grouping.model_copy(update={"order": "score"}),
+        assignment.grouping if assignment else naive.model_copy(update={"order": "score"}),
         picture_size=assignment.picture_size if assignment else None,
     )
     if assignment is None:
-        return Decisions(order, naive_slots(order, grouping.num_slots), outputs)
+        return Decisions(order, naive_slots(order, naive.num_slots), outputs)
     episodes = roll_out([grouped], assignment.observer, assignment.network, assignment.grouping.num_slots)
     return Decisions(order, list(episodes.frame_choices(0)), outputs)
+
+
+def _assignment_of(
+    row: str,
+    grouping: GroupingSettings | None,
+    sources: Sources,
+    selection_folder: Path,
+    selection: Selection,
+) -> Assignment:
+    """The assignment network of a row, which fits what it is to be used with."""
+    folder = sources.require("assignment", row)
+    assignment = load_assignment(folder)
+    kind = assignment.settings.network
+    if row in ("pairwise", "relational") and kind != row:
+        raise CheckpointError(f"{folder} holds a {kind} network", f"name a {row} one, or another --row")
+    if grouping is not None:
+        check_grouping(folder, assignment, grouping)
+    check_networks(selection_folder, selection, folder, assignment)
+    return assignment

@@ -10,7 +10,29 @@ from numpy.typing import NDArray
 from alba.datasets import Video
 from alba.errors import StoreError
 from alba.masks import write_label_map
-from alba.store import SEGMENTATION, StoreWriter, publish_folder
+from alba.store import (
+    SEGMENTATION,
+    STORE_SIGN,
+    StoreWriter,
+    check_place,
+    make_ready,
+    publish_folder,
+    ready_path,
+)
+
+
+def check_places(output: Path, masks: Path) -> None:
+    """Raise `StoreError` unless a segmentation may be published there; ask before it is computed.
+
+    Parameters
+    ----------
+    output, masks : Path
+        As for `publish_segmentation`.
+    """
+    if output.resolve() == masks.resolve():
+        raise StoreError(f"{output} cannot hold the store and the masks", "name a folder for each")
+    check_place(masks)
+    check_place(output, STORE_SIGN)
 
 
 def publish_segmentation(
@@ -22,7 +44,7 @@ def publish_segmentation(
     output: Path,
     masks: Path,
 ) -> None:
-    """Publish the PNGs, then the store that announces them.
+    """Publish indexed PNGs and the store that announces them; where one cannot be written, neither is left.
 
     Parameters
     ----------
@@ -44,12 +66,15 @@ def publish_segmentation(
     StoreError
         Both are to be the same folder, or one cannot be written or holds something else.
     """
-    if output.resolve() == masks.resolve():
-        raise StoreError(f"{output} cannot hold the store and the masks", "name a folder for each")
-    with publish_folder(masks) as folder:
+    check_places(output, masks)
+    with (
+        publish_folder(masks) as folder,
+        StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer,
+    ):
         for path, label_map in zip(video.frame_paths, label_maps, strict=True):
             write_label_map(folder / f"{path.stem}.png", label_map)
-    with StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer:
         writer.append("label_maps", label_maps)
         writer.append("selection", selection)
         writer.append("slot", slots)
+    if ready_path(masks) != ready_path(output):
+        make_ready(masks, {"store": output.name})

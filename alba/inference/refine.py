@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from alba.config import REFINED, REVISIONS, network_settings
 from alba.datasets import Video, open_as
 from alba.errors import StoreError
-from alba.inference.publish import publish_segmentation
+from alba.inference.publish import check_places, publish_segmentation
 from alba.masks import MAX_OBJECTS
 from alba.progress import progress
 from alba.proposals.regions.superpixels import find_superpixels
@@ -30,7 +30,7 @@ def refine_video(
     output: Path,
     masks: Path,
 ) -> None:
-    """Refine a segmentation; publish indexed PNGs, then the store that announces them.
+    """Refine a segmentation; publish indexed PNGs and the store that announces them.
 
     Parameters
     ----------
@@ -53,8 +53,9 @@ def refine_video(
     CheckpointError
         There is no refinement network in the folder.
     StoreError
-        A store is missing, damaged, or not of this video.
+        A store is missing, damaged or not of this video, or an output's place is taken.
     """
+    check_places(output, masks)
     trained = load_refinement(refinement)
     rough = open_as(SegmentationStore, segmentation, video)
     digest = open_as(ProposalStore, proposals, video).digest

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from alba.config import REVISIONS, GroupingSettings, SegmentSettings
 from alba.datasets import Video, open_as
 from alba.inference.decisions import Decisions, Sources, naive_slots
-from alba.inference.publish import publish_segmentation
+from alba.inference.publish import check_places, publish_segmentation
 from alba.masks import keep_main_track, paint, track_weights
 from alba.progress import progress
 from alba.store import LabelStore, ProposalStore
@@ -18,12 +18,12 @@ def segment_video(
     video: Video,
     row: str,
     settings: SegmentSettings,
-    grouping: GroupingSettings,
+    grouping: GroupingSettings | None,
     sources: Sources,
     output: Path,
     masks: Path,
 ) -> None:
-    """Segment a video; publish indexed PNGs, then the store that announces them.
+    """Segment a video; publish indexed PNGs and the store that announces them.
 
     Parameters
     ----------
@@ -31,14 +31,25 @@ def segment_video(
     row : str
         One of `alba.config.ROWS`.
     settings : SegmentSettings
-    grouping : GroupingSettings
-        For the rows without an assignment network, which brings its own.
+    grouping : GroupingSettings, optional
+        Those of the rows without an assignment network (else the defaults); such a network brings its own,
+        which must be the same.
     sources : Sources
     output : Path
         Segmentation store.
     masks : Path
         Folder of the PNGs, named like the frames.
+
+    Raises
+    ------
+    ConfigError
+        What the row needs was not given.
+    CheckpointError
+        A network is missing, damaged, or not one of this row, of these proposals or of these settings.
+    StoreError
+        A store is missing, damaged or not of this video, or an output's place is taken.
     """
+    check_places(output, masks)
     store = open_as(ProposalStore, sources.proposals, video)
     decisions = _decide(video, store, row, grouping, sources)
     label_maps = _paint(video, store, decisions, row, sources)
@@ -57,7 +68,7 @@ def segment_video(
 
 
 def _decide(
-    video: Video, store: ProposalStore, row: str, grouping: GroupingSettings, sources: Sources
+    video: Video, store: ProposalStore, row: str, grouping: GroupingSettings | None, sources: Sources
 ) -> Decisions:
     if row == "oracle":
         labels = open_as(LabelStore, sources.require("labels", row), video)
@@ -67,7 +78,8 @@ def _decide(
     if row == "proposals":
         scores = store.read("scores")
         order = [np.arange(s.start, s.stop) for s in map(store.rows, range(len(store)))]
-        return Decisions(order, naive_slots(order, grouping.num_slots), np.ones(len(scores), np.float32))
+        num_slots = (grouping or GroupingSettings()).num_slots
+        return Decisions(order, naive_slots(order, num_slots), np.ones(len(scores), np.float32))
     from alba.inference.networks import decide_with_networks  # needs torch, the rows above do not
 
     return decide_with_networks(video, row, grouping, sources)

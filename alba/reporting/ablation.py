@@ -43,7 +43,7 @@ def compare_rows(metrics: Sequence[tuple[str, Path]], output: Path, figure: Path
     Raises
     ------
     EvaluationError
-        A metrics file is missing.
+        A metrics file is missing, damaged or of another protocol than the first.
     """
     single = read_metrics(metrics, "row")
     single.insert(1, "run", single.groupby("row", sort=False).cumcount() + 1)

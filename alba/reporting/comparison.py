@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alba.errors import EvaluationError, first_line
+from alba.errors import EvaluationError
+from alba.reporting.picture import save_picture
+from alba.tables import read_figures
+from alba.whole_file import whole_file
 
 OWN = "alba"
 """What one's own result is called among the methods."""
@@ -31,7 +34,7 @@ def compare_methods(metrics: Mapping[str, Path], output: Path, figure: Path) -> 
     Raises
     ------
     EvaluationError
-        A metrics file is missing.
+        A metrics file is missing, damaged or of another protocol than the first.
     """
     table = read_metrics(list(metrics.items()), "method")
     table = table.sort_values(table.columns[1], ascending=False, kind="stable", ignore_index=True)
@@ -48,38 +51,23 @@ def read_metrics(metrics: Sequence[tuple[str, Path]], column: str) -> pd.DataFra
     Raises
     ------
     EvaluationError
-        A file is missing or no table.
+        A file is missing, no such table, or of another protocol than the first.
     """
-    lines = [
-        read_table(path, f"evaluate this {column} first").assign(**{column: name}) for name, path in metrics
-    ]
+    lines = [read_figures(path, f"evaluate this {column} first") for _, path in metrics]
+    for (_, path), line in zip(metrics, lines, strict=True):
+        if set(line.columns) != set(lines[0].columns):
+            raise EvaluationError(
+                f"{path} has other figures than {metrics[0][1]}", "evaluate both by the same protocol"
+            )
     table = pd.concat(lines, ignore_index=True)
-    return table[[column, *(other for other in table.columns if other != column)]]
-
-
-def read_table(path: Path, remedy: str) -> pd.DataFrame:
-    """Read a CSV of one line at least.
-
-    Raises
-    ------
-    EvaluationError
-        It is missing or no such table.
-    """
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise EvaluationError(f"{path} is missing", remedy) from None
-    except (ValueError, OSError) as error:  # pandas' own errors and those of decoding are ValueErrors
-        raise EvaluationError(f"{path} is no table ({first_line(error)})", remedy) from None
-    if table.empty:
-        raise EvaluationError(f"{path} has no line below its head", remedy)
+    table.insert(0, column, [name for name, _ in metrics])
     return table
 
 
 def write_table(table: pd.DataFrame, output: Path) -> None:
     """Write a table as CSV."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(output, index=False)
+    with whole_file(output) as partial:
+        table.to_csv(partial, index=False)
 
 
 def bar_chart(
@@ -133,9 +121,10 @@ def bar_chart(
 
 
 def save_chart(canvas: Any, figure: Path) -> None:
-    """Write a chart as PNG."""
+    """Write a chart and close it."""
     from matplotlib import pyplot as plt
 
-    figure.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(figure, dpi=150)
-    plt.close(canvas)
+    try:
+        save_picture(figure, lambda path: canvas.savefig(path, dpi=150))
+    finally:
+        plt.close(canvas)

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from alba.errors import CheckpointError
+from alba.reporting.comparison import save_chart
+from alba.tables import read_table
 from alba.training.checkpoint import read_description
 
 _TRAIN, _VALIDATION, _PUBLISHED = "#b0b7c3", "#3566a8", "#d08a3c"
@@ -26,13 +28,18 @@ def draw_curves(checkpoints: Mapping[str, Path], figure: Path) -> None:
     ------
     CheckpointError
         A checkpoint is missing, or keeps no log.
+    EvaluationError
+        The figure cannot be written.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    logs = {stage: _read_log(folder) for stage, folder in checkpoints.items()}
+    logs = {
+        stage: read_table(folder / "log.csv", "train the network again", ["epoch"], CheckpointError)
+        for stage, folder in checkpoints.items()
+    }
     panels = {stage: _panels(log) for stage, log in logs.items()}
     shape = len(logs), max(len(kinds) for kinds in panels.values())
     size = 2.6 * shape[1], 2.1 * shape[0] + 0.4
@@ -46,17 +53,7 @@ def draw_curves(checkpoints: Mapping[str, Path], figure: Path) -> None:
             axes.set_axis_off()
     lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
     canvas.legend(lines.values(), lines, loc="outside lower center", ncols=len(lines), frameon=False)
-    figure.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(figure, dpi=150)
-    plt.close(canvas)
-
-
-def _read_log(folder: Path) -> pd.DataFrame:
-    path = folder / "log.csv"
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error})", "train the network again") from None
+    save_chart(canvas, figure)
 
 
 def _panels(log: pd.DataFrame) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ Every store is one Zarr v3 group per video; `docs/stores.md` documents each arra
 what they need only when they are used: `open_xarray`, and the torch Dataset in `alba.store.windows`.
 """
 
-from alba.store.publish import StoreWriter, make_ready, publish_folder, ready_path
+from alba.store.publish import STORE_SIGN, StoreWriter, check_place, make_ready, publish_folder, ready_path
 from alba.store.reader import (
     FlowStore,
     LabelStore,
@@ -22,6 +22,7 @@ __all__ = [
     "PROPOSALS",
     "SCHEMAS",
     "SEGMENTATION",
+    "STORE_SIGN",
     "ArraySpec",
     "FlowStore",
     "LabelStore",
@@ -30,6 +31,7 @@ __all__ = [
     "Store",
     "StoreSchema",
     "StoreWriter",
+    "check_place",
     "make_ready",
     "open",
     "open_xarray",

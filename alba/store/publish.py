@@ -22,6 +22,9 @@ from alba import __version__
 from alba.errors import StoreError
 from alba.store.schema import ArraySpec, StoreSchema
 
+STORE_SIGN = "zarr.json"
+"""File by which a store is known where no marker stands beside it."""
+
 _SHARD_CHUNKS = 16
 _SHARD_BYTES = 64 * 1024**2
 """A shard file holds at most so many chunks and so many bytes before compression, but one chunk at least;
@@ -69,11 +72,8 @@ def publish_folder(path: Path, sign: str = "") -> Iterator[Path]:
         The place cannot be written, or holds what is no output.
     """
     partial = _partial(path)
-    if not path.name:
-        raise StoreError(f"{path} names no folder", "name a new one")
+    check_place(path, sign)
     try:
-        if not _is_output(path, sign):
-            raise StoreError(f"{path} is there and was not made by alba", "name another folder, or remove it")
         ready_path(path).unlink(missing_ok=True)
         if partial.is_dir():
             shutil.rmtree(partial)
@@ -91,6 +91,23 @@ def publish_folder(path: Path, sign: str = "") -> Iterator[Path]:
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise
+
+
+def check_place(path: Path, sign: str = "") -> None:
+    """Raise `StoreError` unless an output may be published there: nothing else is lost by it.
+
+    Parameters
+    ----------
+    path, sign
+        As for `publish_folder`.
+    """
+    if not path.name:
+        raise StoreError(f"{path} names no folder", "name a new one")
+    try:
+        if not _is_output(path, sign):
+            raise StoreError(f"{path} is there and was not made by alba", "name another folder, or remove it")
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def _is_output(path: Path, sign: str) -> bool:
@@ -137,7 +154,7 @@ class StoreWriter:
         self._columns = {name: _Appender(name, spec) for name, spec in schema.arrays.items()}
 
     def __enter__(self) -> Self:
-        self._publication = publish_folder(self.path, "zarr.json")
+        self._publication = publish_folder(self.path, STORE_SIGN)
         self._group = zarr.open_group(self._publication.__enter__(), mode="w-", zarr_format=3)
         return self
 

@@ -82,14 +82,15 @@ def root(tmp_path_factory):
     return root
 
 
-def segment(root, row, out, fusion="late", assignment=None):
+def segment(root, row, out, fusion="late", assignment=None, grouping=None, masks=None):
     video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
     sources = Sources(
         *(store_of(root / stage, video) for stage in ("proposals", "flow", "labels")),
         root / "selection",
         assignment or root / f"reinforce-{fusion}",
     )
-    segment_video(video, row, SegmentSettings(), GROUPING, sources, out / "val-000.zarr", out / "val-000")
+    places = out / "val-000.zarr", masks or out / "val-000"
+    segment_video(video, row, SegmentSettings(), grouping, sources, *places)
     return video
 
 
@@ -117,6 +118,33 @@ def test_every_row_is_scored_and_the_oracle_is_above_the_naive_rows(root, tmp_pa
                 read_label_map(tmp_path / row / "val-000" / f"{path.stem}.png"), label_maps[t]
             )
     assert score["oracle"] > max(score["proposals"], score["selection"])
+
+
+def test_networks_of_another_row_or_of_other_settings_are_refused(root, tmp_path):
+    with pytest.raises(CheckpointError, match=r"pairwise holds a pairwise network: name a relational one"):
+        segment(root, "relational", tmp_path, assignment=root / "pairwise")
+    with pytest.raises(CheckpointError, match=r"holds a relational network: name a pairwise one"):
+        segment(root, "pairwise", tmp_path)
+    other = GROUPING.model_copy(update={"num_slots": 7})
+    with pytest.raises(CheckpointError, match=r"grouping.num_slots: 20 there, 7 here"):
+        segment(root, "reinforced", tmp_path, grouping=other)
+    assert not any(tmp_path.iterdir())
+    segment(root, "selection", tmp_path, grouping=other)  # naive identities, as many as asked for
+    assert alba.store.open(tmp_path / "val-000.zarr")["slot"][:].max() == 7
+
+
+def test_masks_of_any_name_are_replaced_by_the_next_call(root, tmp_path):
+    for row in ("proposals", "oracle"):
+        segment(root, row, tmp_path, masks=tmp_path / "pictures")
+    label_maps = alba.store.open(tmp_path / "val-000.zarr")["label_maps"][:]
+    np.testing.assert_array_equal(read_label_map(tmp_path / "pictures/00000.png"), label_maps[0])
+
+
+def test_no_masks_are_left_where_the_store_cannot_be_written(root, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"val-000\.zarr cannot be written"):
+        segment(root, "proposals", tmp_path / "file", masks=tmp_path / "pictures")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_early_fusion_segments_too(root, tmp_path):

@@ -76,6 +76,12 @@ def test_table_of_models(model):
     (model / "model.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"model.json cannot be parsed .*: export the model again"):
         describe_models(model.parent)
+    (model / "model.json").unlink()
+    (model / "model.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"model.json cannot be parsed"):
+        describe_models(model.parent)
+    with pytest.raises(ConfigError, match=r"nothing holds no model"):
+        describe_models(model / "nothing")
 
 
 def test_readme_of_the_models_that_come_with_alba_is_up_to_date(monkeypatch):
@@ -92,6 +98,17 @@ def test_damage_is_found_before_anything_is_written(trained, tmp_path):
     del trained["reinforce"]
     with pytest.raises(EvaluationError, match=r"none.csv is missing"):
         export_model(trained, {"relational": tmp_path / "none.csv"}, "real", "", {}, tmp_path / "out")
+    ablation = tmp_path / "ablation.csv"
+    for content, message in (
+        ("J&F-Mean\n", "no line below its head"),
+        ("row,J&F-Mean\noracle,0.5\n", "is no metrics.csv, it has words in column row"),
+        ("J&F-Mean\n0.5\n0.6\n", "is no metrics.csv, it has 2 lines"),
+    ):
+        ablation.write_text(content)
+        with pytest.raises(EvaluationError, match=message):
+            export_model(trained, {"relational": ablation}, "real", "", {}, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"no stage '\.\./x' trains a network: name one of selection, "):
+        export_model({"../x": trained["selection"]}, scores, "real", "", {}, tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
 
 

@@ -47,6 +47,14 @@ def test_a_row_per_stage_and_a_panel_per_kind_of_scalar(checkpoints, tmp_path, m
 
 def test_checkpoint_without_a_log_is_named(checkpoints, tmp_path):
     (checkpoints["reinforce"] / "log.csv").unlink()
-    with pytest.raises(CheckpointError, match=r"reinforce/log\.csv cannot be read"):
+    with pytest.raises(CheckpointError, match=r"reinforce/log\.csv is missing"):
         curves.draw_curves(checkpoints, tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_log_without_epochs_or_of_another_kind_is_named(checkpoints, tmp_path):
+    log = checkpoints["reinforce"] / "log.csv"
+    for content, message in (("loss/train\n1\n", "no column epoch"), ("epoch\n", "no line below")):
+        log.write_text(content)
+        with pytest.raises(CheckpointError, match=rf"reinforce/log\.csv has {message}"):
+            curves.draw_curves(checkpoints, tmp_path / "curves.png")
