@@ -72,6 +72,8 @@ def test_mistakes_in_json_are_told_by_their_option(folder):
     common = ["--video", "clip", "--output", folder / "f.zarr"]
     assert_one_line(alba("flow", *common, "--dataset", "{"), "--dataset cannot be parsed")
     assert_one_line(alba("flow", *common, "--dataset", '{"rot": "x"}'), "--dataset: unknown key 'rot'")
+    assert_one_line(alba("flow", *common, "--dataset", f"layout: {'x' * 300}"), "cannot be read", "JSON text")
+    assert_one_line(alba("flow", *common, "--dataset", folder), "cannot be read")
     common = ["--dataset", dataset(folder), *common, "--proposals", "p", "--masks", folder / "m"]
     assert_one_line(alba("segment", *common, "--grouping", '{"slots": 3}'), "--grouping: unknown key 'slots'")
 

@@ -71,10 +71,8 @@ def load_mapping(text_or_path: str, option: str) -> Mapping[str, Any]:
     """Read plain values likewise, without a model."""
     if _is_text(text_or_path):
         return _mapping(text_or_path, option)
-    path = Path(text_or_path)
-    if not path.is_file():
-        raise ConfigError(f"{path} is missing", f"name a JSON or YAML file by {option}, or give JSON text")
-    return _mapping(_text_of(path), str(path))
+    remedy = f"name a JSON or YAML file by {option}, or give JSON text"
+    return _mapping(_text_of(Path(text_or_path), remedy), text_or_path)
 
 
 def _is_text(text_or_path: str) -> bool:
@@ -83,16 +81,18 @@ def _is_text(text_or_path: str) -> bool:
 
 def read_words(path: Path) -> frozenset[str]:
     """Words of a text file, such as a category a line."""
-    if not path.is_file():
-        raise ConfigError(f"{path} is missing", "give a text file with a word a line")
-    return frozenset(_text_of(path).split())
+    return frozenset(_text_of(path, "give a text file with a word a line").split())
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, remedy: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing", remedy) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is no text in UTF-8", "name another file, or save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{str(path)[:80]} cannot be read ({error.strerror})", remedy) from None
 
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:

@@ -167,6 +167,17 @@ class EncoderSettings(Settings):
     )
     rgb: bool = Field(True, description="whether the image stands beside mask and flow")
 
+    @model_validator(mode="after")
+    def _pools_leave_a_pixel(self) -> Self:
+        if not self.widths or not all(self.widths):
+            raise ValueError("widths must name a convolution per block at least")
+        least = 2 ** len(self.widths)
+        if self.input_size < least:
+            raise ValueError(
+                f"input_size must be {least} at least, as each of {len(self.widths)} blocks halves it"
+            )
+        return self
+
 
 class TrainingSettings(Settings):
     """What a training runs on."""

@@ -40,6 +40,9 @@ from alba.refinement import CHANNELS
 from alba.store import make_ready, publish_folder
 from alba.training.scalars import Row, write_scalars
 
+_KINDS = {"kind": str, "settings": dict, "grouping": dict, "num_features": int, "channels": list}
+"""Types of what a description holds."""
+
 NUM_KNOWN = 2
 """Confidence and selection output, which stand behind f in what the assignment network knows."""
 
@@ -316,6 +319,9 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be parsed ({reason})", "train the network again") from None
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}", "train the network again")
+    for name, kind in _KINDS.items():
+        if not isinstance(description.get(name, kind()), kind):
+            raise CheckpointError(f"{path} has no {kind.__name__} as {name}", "train the network again")
     return description
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_trainings import GROUPING, REFINEMENT, REINFORCE, STAGES
 
-from alba.config import RefinementSettings
-from alba.errors import CheckpointError, TrainingError
+from alba.config import RefinementSettings, SelectionSettings, parse_settings
+from alba.errors import CheckpointError, ConfigError, TrainingError
 from alba.training.checkpoint import (
     build_refinement,
     checkpoint_digest,
@@ -122,6 +122,12 @@ def test_network_of_other_parts_is_refused_in_a_few_words(tmp_path):
         ("network.json", b"[]", "cannot be parsed"),
         ("network.json", b'{"kind": "assignment"}', "lacks num_features, settings"),
         ("network.json", b'{"kind": "assignment", "settings": {}, "num_features": 3}', "lacks grouping"),
+        ("network.json", b'{"kind": "assignment", "settings": [], "num_features": 3}', "no dict as settings"),
+        (
+            "network.json",
+            b'{"kind": "assignment", "settings": {}, "num_features": "3"}',
+            "no int as num_features",
+        ),
         ("network.safetensors", b"\x10\x00", "is damaged"),
         ("network.safetensors", None, "is damaged"),
         ("network.json", None, "is missing"),
@@ -136,6 +142,20 @@ def test_damaged_checkpoint_is_named(trainer, tmp_path, name, content, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         load_assignment(tmp_path / "assignment")
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"input_size": 8}, "input_size must be 16 at least, as each of 4 blocks halves it"),
+        ({"widths": []}, "widths must name a convolution per block"),
+        ({"widths": [[8], []]}, "widths must name a convolution per block"),
+    ],
+)
+def test_encoder_that_leaves_nothing_of_its_picture_is_refused(encoder, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_settings(SelectionSettings, {"encoder": encoder}, "config.yaml")
+    parse_settings(SelectionSettings, {"encoder": {"input_size": 16}}, "config.yaml")
 
 
 def test_where_a_network_was_trained_is_no_difference():
