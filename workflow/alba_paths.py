@@ -41,8 +41,6 @@ OWN = "alba"
 
 _STORES_OF_ROW = {"proposals": ("proposals",), "oracle": ("proposals", "labels")}
 
-"""Stages that train a network."""
-
 _DATASET_KEYS = {"layout", "resolution", "image_set"}
 
 

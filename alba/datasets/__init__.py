@@ -1,7 +1,6 @@
 """Data sets: layouts on disk read as `Video`, and those that alba makes."""
 
 from alba.datasets.fbms import RegionTruth
-from alba.datasets.generated import read_origins
 from alba.datasets.layouts import list_videos, open_video
 from alba.datasets.stores import open_as
 from alba.datasets.video import Video, read_frame
@@ -16,5 +15,4 @@ __all__ = [
     "open_as",
     "open_video",
     "read_frame",
-    "read_origins",
 ]

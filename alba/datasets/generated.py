@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,6 @@ from alba.workers import worker_processes
 JPEG_QUALITY = 95
 
 _ORIGINS = "origins.json"
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class GeneratedFolder:
         (lists / f"{split}.txt").write_text("".join(f"{video}\n" for video in videos))
 
     def add_origins(self, origins: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write what each video was made from: plain values, for `read_origins` and `read_made_from`."""
+        """Write what each video was made from: plain values, for `read_made_from`."""
         (self.root / _ORIGINS).write_text(json.dumps(origins, indent=1) + "\n")
 
     def digest(self) -> str:
@@ -115,23 +113,6 @@ def _map(write: Callable[[int], Any], num: int, jobs: int, description: str) -> 
             raise DatasetError("a process was killed", "give it more memory, or fewer jobs") from None
 
 
-def read_origins(root: Path) -> dict[str, int]:
-    """Place in the source's list of the video that each video was made from.
-
-    Returns
-    -------
-    dict of str to int
-        Empty for a data set that was made from no other. Videos have pixels in common only if they have
-        the same origin or, with objects pasted in, origins that differ by a multiple of the setting `groups`.
-
-    Raises
-    ------
-    DatasetError
-        The file is damaged.
-    """
-    return _read_origins(root, lambda entry: int(entry["origin"]))
-
-
 def read_made_from(root: Path) -> dict[str, tuple[str, ...]]:
     """Names of the source's videos that each video shows, first that which fills its frames.
 
@@ -145,19 +126,15 @@ def read_made_from(root: Path) -> dict[str, tuple[str, ...]]:
     DatasetError
         The file is damaged.
     """
-
-    def names(entry: Mapping[str, Any]) -> tuple[str, ...]:
-        pasted = [layer["video"] for layer in entry.get("back_to_front", ()) if layer != "own objects"]
-        return tuple(dict.fromkeys([str(entry["video"]), *pasted]))
-
-    return _read_origins(root, names)
-
-
-def _read_origins(root: Path, read: Callable[[Mapping[str, Any]], Value]) -> dict[str, Value]:
     path = root / _ORIGINS
     if not path.is_file():
         return {}
     try:
-        return {video: read(entry) for video, entry in json.loads(path.read_text()).items()}
+        return {video: _shown(entry) for video, entry in json.loads(path.read_text()).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path} cannot be parsed ({error})", "make the data set again") from None
+
+
+def _shown(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    pasted = [layer["video"] for layer in entry.get("back_to_front", ()) if layer != "own objects"]
+    return tuple(dict.fromkeys([str(entry["video"]), *pasted]))

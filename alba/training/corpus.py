@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import alba.store
 from alba.config import DatasetSettings, LabelSettings
-from alba.datasets import Video, list_videos, open_video, read_origins
+from alba.datasets import Video, list_videos, open_video
 from alba.errors import TrainingError
 
 Stores: TypeAlias = Path | Mapping[str, Path]
@@ -19,20 +19,19 @@ Stores: TypeAlias = Path | Mapping[str, Path]
 class Corpus:
     """Videos to learn from.
 
+    What is held back from a network must not be known to it from elsewhere: videos of one `Video.backdrop`,
+    their origin, such as a video and its mirror image, are held back together (`alba.training.holdout`).
+
     Parameters
     ----------
     videos : list of Video
     proposals, flow, labels : Stores
-    origins : sequence of int
-        For each video a number that it shares with those that look alike, such as its mirror image: what is
-        held back from a network must not be known to it from elsewhere (`alba.datasets.read_origins`).
     """
 
     videos: list[Video]
     proposals: Stores
     flow: Stores
     labels: Stores
-    origins: Sequence[int]
 
     @classmethod
     def of(cls, dataset: DatasetSettings, split: str, proposals: Path, flow: Path, labels: Path) -> "Corpus":
@@ -46,9 +45,7 @@ class Corpus:
         videos = [open_video(dataset, name) for name in list_videos(dataset, split)]
         if not videos:
             raise TrainingError(f"split {split!r} names no video", "choose a split with videos")
-        made_from = read_origins(Path(dataset.root))
-        origins = [made_from.get(video.name, v) for v, video in enumerate(videos)]
-        return cls(videos, proposals, flow, labels, origins)
+        return cls(videos, proposals, flow, labels)
 
     @classmethod
     def join(cls, parts: Sequence["Corpus"]) -> "Corpus":
@@ -74,7 +71,7 @@ class Corpus:
             }
             for stage in ("proposals", "flow", "labels")
         )
-        return cls(videos, proposals, flow, labels, [k for part in parts for k in part.origins])
+        return cls(videos, proposals, flow, labels)
 
     def label_settings(self) -> LabelSettings:
         """Settings of the oracle that labelled these videos."""

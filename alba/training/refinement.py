@@ -222,6 +222,8 @@ def refine(
 ) -> NDArray[np.float32]:
     """Probability that a pixel is the track's, the mean over the U-Nets, the video and its mirror image.
 
+    In float32 whatever the network was trained in: most processors are slower in bfloat16.
+
     Parameters
     ----------
     refinement : Refinement
@@ -232,13 +234,12 @@ def refine(
     -------
     (T, h, w) float32
     """
-    run = Hardware(torch.device("cpu"), refinement.settings.mixed_precision).run(refinement.network)
     probabilities = []
     for start in range(0, len(own), refinement.settings.batch_size):
         part = slice(start, start + refinement.settings.batch_size)
         pictures = join_cues(shared[part], own[part])
         straight, mirrored = (
-            run(cues.contiguous(memory_format=torch.channels_last)).sigmoid().mean(1)
+            refinement.network(cues.contiguous(memory_format=torch.channels_last)).sigmoid().mean(1)
             for cues in (pictures, mirror_cues(pictures))
         )
         probabilities.append(((straight + mirrored.flip(-1)) / 2).numpy())

@@ -22,6 +22,7 @@ from alba.training.checkpoint import Selection, build_selection, describe_select
 from alba.training.corpus import Corpus, store_of
 from alba.training.crops import Batch, cut, draw_samples, read_batches
 from alba.training.hardware import Hardware, use_hardware
+from alba.training.holdout import folds_of
 from alba.training.loading import SelectionVideo, load_selection_video
 from alba.training.run import Run, progress_folder
 from alba.training.scalars import merge_logs
@@ -48,7 +49,7 @@ def train_selection(corpus: Corpus, settings: SelectionSettings, output: Path) -
             "inputs": corpus.inputs_digest(),
         }
         fit = partial(_fit, videos, settings, progress_folder(output), identity, hardware)
-        held_out, cross_fit = _cross_fit(videos, corpus.origins, settings, fit)
+        held_out, cross_fit = _cross_fit(videos, folds_of(corpus, settings.folds), fit, settings.epochs)
         num_epochs = cross_fit.best_epoch if cross_fit else settings.epochs
         (selection,), run = fit("train selection", [Fold(range(len(videos)))], num_epochs)
         run.load_best()
@@ -177,25 +178,27 @@ def _judge(videos: Sequence[SelectionVideo], selection: Selection, hardware: Har
 
 def _cross_fit(
     videos: Sequence[SelectionVideo],
-    origins: Sequence[int],
-    settings: SelectionSettings,
+    fold_of: Sequence[int],
     fit: Callable[[str, Sequence[Fold], int], tuple[list[Selection], Run]],
+    num_epochs: int,
 ) -> tuple[dict[int, NDArray[np.float32]], Run | None]:
-    """Outputs for every training video by a network that has seen neither it nor one of the same origin.
+    """Outputs for every training video by a network that has seen none of its fold.
 
     The networks that follow learn from these: outputs on a network's own training videos are better than
     those that it will give on new ones, and a policy that trusts them is misled at test time.
     """
-    num_folds = min(settings.folds, len(set(origins)))
-    fold_of = np.array(origins) % num_folds
+    num_folds = max(fold_of) + 1
     folds = [
-        Fold(np.flatnonzero(fold_of != k).tolist(), np.flatnonzero(fold_of == k).tolist())
+        Fold(
+            [v for v, fold in enumerate(fold_of) if fold != k],
+            [v for v, fold in enumerate(fold_of) if fold == k],
+        )
         for k in range(num_folds)
     ]
     folds = [fold for fold in folds if any(len(videos[v].boxes) for v in fold.learnt)]
     if num_folds == 1 or not folds:
         return {}, None
-    selections, run = fit("cross-fit selection", folds, settings.epochs)
+    selections, run = fit("cross-fit selection", folds, num_epochs)
     run.load_best()
     jobs = [(v, selection) for fold, selection in zip(folds, selections, strict=True) for v in fold.left_out]
     outputs = [select(selection, videos[v]) for v, selection in run.hardware.share(jobs)]

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alba.config import DatasetSettings, SelectionSettings, SpritesSettings
+from alba.config import DatasetSettings, SpritesSettings
 from alba.datasets.generated import GeneratedFolder
 from alba.datasets.sprites import write_sprites
 from alba.errors import TrainingError
 from alba.training import selection
 from alba.training.corpus import Corpus, store_of
-from alba.training.holdout import leave_out
+from alba.training.holdout import folds_of, leave_out
 
 FOLDERS = {
     name: tuple(Path(name, stage) for stage in ("proposals", "flow", "labels")) for name in ("real", "made")
@@ -58,7 +58,8 @@ def test_videos_of_one_name_are_refused(corpora):
 
 def test_cross_fitting_holds_back_whatever_was_made_from_a_video(corpora, monkeypatch):
     joined = Corpus.join(list(corpora.values()))
-    assert list(joined.origins) == [0, 1, 2, 0, 2]
+    folds = folds_of(joined, 3)
+    assert folds == [0, 1, 2, 0, 2]
     videos = [SimpleNamespace(index=v, boxes=np.zeros((1, 4))) for v in range(5)]
     hardware = SimpleNamespace(share=list, gather=lambda shares, _=None: list(shares))
     run = SimpleNamespace(load_best=lambda: None, hardware=hardware)
@@ -67,11 +68,30 @@ def test_cross_fitting_holds_back_whatever_was_made_from_a_video(corpora, monkey
         return [list(fold.learnt) for fold in folds], run
 
     monkeypatch.setattr(selection, "select", lambda trained_on, video: np.array(trained_on))
-    outputs = selection._cross_fit(videos, joined.origins, SelectionSettings(folds=3), fit)[0]
+    outputs = selection._cross_fit(videos, folds, fit, 3)[0]
     assert sorted(outputs) == list(range(5))
     for v, trained_on in outputs.items():
         assert trained_on.size
-        assert joined.origins[v] not in {joined.origins[other] for other in trained_on}
+        assert joined.videos[v].backdrop not in {joined.videos[other].backdrop for other in trained_on}
+
+
+def test_origins_are_names_whatever_the_lists_they_come_from(corpora):
+    """A data set may learn beside mirror images of another one that has some of the same videos."""
+    joined = Corpus.join(list(corpora.values()))
+    reordered = replace(joined, videos=[joined.videos[v] for v in (2, 1, 0, 3, 4)])
+    assert folds_of(reordered, 3) == [0, 1, 2, 2, 0]
+    assert folds_of(reordered, 2) == [0, 1, 0, 0, 0]
+    unrelated = replace(joined.videos[0], name="other")
+    assert folds_of(replace(joined, videos=[*joined.videos, unrelated]), 9) == [0, 1, 2, 0, 2, 3]
+
+
+def test_composites_of_several_folds_are_refused(corpora):
+    joined = Corpus.join(list(corpora.values()))
+    mixed = replace(joined.videos[4], name="mixed", made_from=("train-002", "train-001"))
+    pair = replace(joined, videos=[*joined.videos, mixed])
+    with pytest.raises(TrainingError, match=r"mixed shows train-001, which belongs to another fold"):
+        folds_of(pair, 3)
+    assert folds_of(pair, 1) == [0] * 6
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -84,5 +104,6 @@ def test_what_is_made_from_a_video_is_left_out_with_it_and_no_other(corpora, see
 
 
 def test_videos_of_a_single_origin_are_all_learned_from(corpora):
-    joined = replace(Corpus.join(list(corpora.values())), origins=[7] * 5)
-    assert leave_out(joined, 0.5, 0) == []
+    joined = Corpus.join(list(corpora.values()))
+    alike = [replace(video, made_from=("one",)) for video in joined.videos]
+    assert leave_out(replace(joined, videos=alike), 0.5, 0) == []

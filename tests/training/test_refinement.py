@@ -73,6 +73,14 @@ def test_refined_masks_are_better_than_the_tracks(trained):
     assert jaccard(refine(refinement, new.shared, track.own) > 0.5, truth) > rough + 0.2
 
 
+def test_masks_are_refined_in_float32_whatever_the_training(trained):
+    refinement, _ = trained
+    lesson = squares(9)
+    halved = replace(refinement, settings=SETTINGS.model_copy(update={"mixed_precision": True}))
+    shared, own = np.array(lesson.shared), np.array(lesson.tracks[0].own)
+    np.testing.assert_array_equal(refine(halved, shared, own), refine(refinement, shared, own))
+
+
 def test_a_track_of_nothing_stays_empty(trained):
     new = squares(101)
     assert refine(trained[0], new.shared, new.tracks[1].own).max() < 0.5
