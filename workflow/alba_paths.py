@@ -289,6 +289,7 @@ class Paths:
         return words
 
     def _training_sets(self, wildcards: Any) -> list[SimpleNamespace]:
+        self._require_training_videos(wildcards.dataset)
         names = self.configuration.training_sets(wildcards.dataset)
         return [SimpleNamespace(dataset=name) for name in names]
 
@@ -388,8 +389,29 @@ class Paths:
         """A setting of the rules by which a data set is scored."""
         return lambda wildcards: getattr(self.stages(wildcards.dataset).evaluation, setting)
 
+    def _require_lists(self, dataset: str) -> None:
+        """Raise what is wrong with the lists of a data set and of those that its networks learn from.
+
+        For results that are there already Snakemake would not: a file whose rule cannot be planned counts
+        as one that has no rule, and would be taken for up to date.
+        """
+        self.videos(dataset, "val")
+        if not self.configuration.models_of(dataset):
+            self._require_training_videos(self.configuration.trainer_of(dataset))
+
+    def _require_training_videos(self, trainer: str) -> None:
+        owners: dict[str, str] = {}
+        for name in self.configuration.training_sets(trainer):
+            for video in self.videos(name, "train"):
+                if owners.setdefault(video, name) != name:
+                    raise ConfigError(
+                        f"{owners[video]} and {name} both have a training video {video}",
+                        f"leave one of them out of datasets.{trainer}.train_with",
+                    )
+
     def scores(self, wildcards: Any) -> list[str]:
         """Metrics of `scored_rows`, in that order."""
+        self._require_lists(wildcards.dataset)
         return [path for _, path in self._scored(wildcards.dataset)]
 
     def scored_rows(self, wildcards: Any) -> list[str]:
@@ -436,6 +458,7 @@ class Paths:
 
     def exported_scores(self, wildcards: Any) -> list[str]:
         """Metrics of `served_rows`, of run 0."""
+        self._require_lists(wildcards.dataset)
         return [self._metrics(wildcards.dataset, row) for row in self.served_rows(wildcards)]
 
     def licences(self, wildcards: Any) -> str:
@@ -485,6 +508,7 @@ class Paths:
         """Metrics of `methods`, in that order."""
         folder = f"<results>/{wildcards.dataset}"
         peers = [f"{folder}/peers/{name}/metrics.csv" for name in self.methods(wildcards)[1:]]
+        self._require_lists(wildcards.dataset)
         return [f"{folder}/metrics.csv", *peers]
 
     def _peers_root(self, name: str) -> Path:
@@ -504,32 +528,47 @@ class Paths:
         def of(wildcards: Any) -> list[str]:
             if not self.split("val")(wildcards):
                 return []
+            self._require_lists(wildcards.dataset)
             videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
             return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
 
         return of
 
     def videos_ready(self, stage: str, *purposes: str) -> Callable[[Any], list[str]]:
-        """Markers of a stage for the videos of the lists that a data set has."""
+        """Markers of a stage for the videos of the lists that a data set has and needs."""
         return lambda wildcards: [
             path
             for purpose in purposes
             if self.split(purpose)(wildcards)
+            and (purpose == "val" or self._is_learned_from(wildcards.dataset))
             for path in self.each_video(wildcards.dataset, purpose, stage, ".ready.json")
         ]
 
-    def networks(self, wildcards: Any) -> list[str]:
-        """Marker of the last network that a data set needs.
+    def _is_learned_from(self, name: str) -> bool:
+        """Whether networks learn from a data set: its own, or those of one that names it."""
+        known = self.configuration.datasets
+        own = not self.configuration.models_of(name) and self.configuration.trainer_of(name) == name
+        return own or any(name in (other.train_on, *other.train_with) for other in known.values())
 
-        None where it is given, where there is nothing to segment with it, or nothing to train it on.
+    def networks(self, wildcards: Any) -> list[str]:
+        """Markers of the networks that a data set needs.
+
+        None where they are given, where there is nothing to segment with them, or nothing to train them on.
         """
-        if self.configuration.models_of(wildcards.dataset):
-            return []
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        if not self.split("val")(wildcards) or not self._settings_of(trainer).train_split:
+        if not self._is_served(wildcards) or not self._settings_of(trainer).train_split:
             return []
-        last = self.network_stages(wildcards)[-1]
-        return [f"{self.folder(trainer, last)}.ready.json"]
+        return self.trained_networks(".ready.json")(wildcards)
+
+    def curves(self, wildcards: Any) -> list[str]:
+        """Picture of the learning curves of the networks that are trained for a data set."""
+        served = self._is_served(wildcards)
+        return self.results("learning-curves.png")(wildcards) if served else []
+
+    def _is_served(self, wildcards: Any) -> bool:
+        """Whether a data set has videos to segment with networks that are trained for it."""
+        given = self.configuration.models_of(wildcards.dataset)
+        return bool(self.split("val")(wildcards)) and not given
 
     def of(self, name: str, *files: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Files of the data set of that name."""

@@ -21,7 +21,7 @@ ProtocolName = Literal["davis17-unsupervised", "davis17-semisupervised", "davis1
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpritesSettings(Settings):
@@ -490,6 +490,16 @@ class DatasetSettings(Settings):
             return values
         return {"val_split": "", **values}
 
+    @model_validator(mode="after")
+    def _made_in_one_way(self) -> Self:
+        fields = type(self).model_fields
+        for name in ("layout", "resolution", "image_set") if self.generate else ():
+            if getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} is that of alba where data are generated: leave it out")
+        if self.generate and self.train_split not in ("", "train"):
+            raise ValueError("train_split of generated data is train, or empty")
+        return self
+
     @property
     def source(self) -> str:
         """Name of the data set that this one is made from; empty for all others."""
@@ -500,8 +510,8 @@ class Configuration(Settings):
     """The whole of `config.yaml`."""
 
     data_root: str = Field("data", description="folder that holds the data sets")
-    cache_root: str = Field("cache", description="folder of the Zarr stores and checkpoints")
-    results_root: str = Field("results", description="folder of metrics, tables and pictures")
+    cache_root: str = Field("cache", min_length=1, description="folder of the Zarr stores and checkpoints")
+    results_root: str = Field("results", min_length=1, description="folder of metrics, tables and pictures")
     datasets: dict[str, DatasetSettings] = {}
     stages: Stages = Stages()
 
@@ -513,10 +523,47 @@ class Configuration(Settings):
             self._check_names(name, "generate.source", dataset.source)
             if dataset.train_on and dataset.train_with:
                 raise ValueError(f"datasets.{name} sets both train_on and train_with: keep one of them")
+            if dataset.train_on and self.datasets[dataset.train_on].train_on:
+                raise ValueError(
+                    f"datasets.{name}.train_on names {dataset.train_on!r}, whose networks are those of "
+                    f"{self.datasets[dataset.train_on].train_on!r}: name that one"
+                )
             if dataset.source and self.datasets[dataset.source].source:
                 raise ValueError(f"datasets.{name}.generate.source is made from another data set itself")
-            self.stages_of(name)
+            self._check_rules(name)
+            self._check_composites(name)
         return self
+
+    def _check_rules(self, name: str) -> None:
+        """Refuse rules by which a data set cannot be scored."""
+        dataset, rules = self.datasets[name], self.stages_of(name).evaluation
+        if (
+            rules.protocol in ("fbms", "youtube-vos")
+            and dataset.layout != rules.protocol
+            and dataset.val_split
+        ):
+            raise ValueError(
+                f"datasets.{name}: protocol {rules.protocol} scores layout {rules.protocol} only"
+            )
+        if rules.tracks != "ids" and rules.protocol != "youtube-vos":
+            raise ValueError(f"datasets.{name}: evaluation.tracks is for protocol youtube-vos only")
+
+    def _check_composites(self, name: str) -> None:
+        """Refuse composites that show what cross-fitting holds back (`alba.training.holdout.folds_of`)."""
+        folds = self.stages_of(name).selection.folds
+        for other in self.datasets[name].train_with:
+            made = self.datasets[other].generate
+            if isinstance(made, CompositesSettings) and folds > 1:
+                if made.source != name:
+                    raise ValueError(
+                        f"datasets.{name}.train_with names {other!r}, which is made from {made.source!r}: "
+                        f"make composites from {name!r}"
+                    )
+                if made.groups % folds:
+                    raise ValueError(
+                        f"datasets.{other}.generate.groups = {made.groups}: make it a multiple of "
+                        f"selection.folds, {folds}"
+                    )
 
     def _check_names(self, dataset: str, key: str, *names: str) -> None:
         for name in filter(None, names):

@@ -31,10 +31,22 @@ def configuration(**datasets):
             "scale has its larger bound first",
         ),
         ({"generate": {"kind": "collage"}}, "'sprites', 'mirrored', 'composites'"),
+        ({"generate": {}, "resolution": "1080p"}, "resolution is that of alba where data are generated"),
+        ({"generate": {}, "train_split": "mine"}, "train_split of generated data is train, or empty"),
+        ({"generate": {"kind": "composites", "source": "s", "scale": [1, float("inf")]}}, "finite number"),
+        ({"train_on": "borrower"}, "train_on names 'borrower', whose networks are those of 's': name that"),
+        ({"train_with": ["c"]}, "train_with names 'c', which is made from 's': make composites from 'real'"),
+        ({"stages": {"evaluation": {"protocol": "fbms"}}}, "protocol fbms scores layout fbms only"),
+        ({"stages": {"evaluation": {"tracks": "first-frame"}}}, "tracks is for protocol youtube-vos only"),
     ],
 )
 def test_mistakes_are_named(dataset, words):
-    others = {"s": {"generate": {}}, "m": {"generate": {"kind": "mirrored", "source": "s"}}}
+    others = {
+        "s": {"generate": {}},
+        "m": {"generate": {"kind": "mirrored", "source": "s"}},
+        "c": {"generate": {"kind": "composites", "source": "s"}},
+        "borrower": {"train_on": "s"},
+    }
     with pytest.raises(ConfigError) as caught:
         configuration(**others, real={"root": "real", **dataset})
     assert words in str(caught.value)
@@ -92,3 +104,17 @@ def test_another_folder_of_lists_is_another_training():
     for stage in ("selection", "reinforce", "refinement", "mirrored"):
         assert key(stage) != key(stage, "2016")
     assert key("labels") == key("labels", "2016")
+
+
+def test_groups_of_composites_fit_the_folds_of_cross_fitting():
+    def of(groups, folds):
+        made = {"kind": "composites", "source": "real", "groups": groups}
+        real = {"train_with": ["c"], "stages": {"selection": {"folds": folds}}}
+        return configuration(real=real, c={"generate": made})
+
+    with pytest.raises(
+        ConfigError, match=r"datasets\.c\.generate\.groups = 3: .* multiple of selection\.folds, 2"
+    ):
+        of(3, 2)
+    for groups, folds in ((3, 3), (4, 2), (3, 1)):
+        of(groups, folds)

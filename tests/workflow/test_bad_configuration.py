@@ -1,6 +1,7 @@
 """Mistakes in the configuration and missing data are told in a line, before anything runs."""
 
 import pytest
+from conftest import SPRITES
 
 METRICS = "results/real/metrics.csv"
 
@@ -58,3 +59,29 @@ def test_data_to_train_on_only_is_not_scored(project):
     others = {"s": {"generate": {}}, "m": {"generate": {"kind": "mirrored", "source": "s"}}}
     project.configure(datasets=others)
     assert "datasets.m.val_split is empty" in failure(project, "results/m/metrics.csv")
+
+
+def test_mistakes_are_told_where_results_are_there_already(finished):
+    """Below a table that exists Snakemake takes its files for sources where their rules cannot be planned."""
+    ablation, real = "results/sprites/ablation.csv", {"root": "real", "train_on": "sprites"}
+    finished.configure(datasets={"sprites": {**SPRITES, "train_split": ""}, "real": real})
+    for target in (ablation, "demo", "results/real/metrics.csv"):
+        assert "datasets.sprites.train_split is empty" in failure(finished, target)
+    finished.configure(datasets={"sprites": SPRITES, "real": {**real, "val_split": "vall"}})
+    assert "vall.txt is missing" in failure(finished, "all_metrics")
+
+
+def test_training_sets_with_videos_of_one_name_are_told_before_anything_runs(project):
+    made = {"kind": "composites", "source": "sprites", "num_train": 2}
+    datasets = {"sprites": {**SPRITES, "train_with": ["a", "b"]}, "a": {"generate": made}}
+    project.configure(datasets={**datasets, "b": {"generate": {**made, "seed": 1}}})
+    text = failure(project, "results/sprites/metrics.csv")
+    assert "a and b both have a training video composite-000" in text
+    assert "leave one of them out of datasets.sprites.train_with" in text
+
+
+def test_roots_may_end_in_a_slash_and_not_be_empty(project):
+    project.configure(cache_root="cache/", results_root="results/")
+    assert project.planned(METRICS)["evaluate_videos"] == 1
+    project.configure(cache_root="")
+    assert "cache_root" in failure(project, METRICS)

@@ -548,3 +548,23 @@ def test_cluster_profile_has_a_partition_for_every_training():
     assert {
         rule for rule, asked in profile["set-resources"].items() if asked["slurm_partition"] == "gpu"
     } == {*TRAININGS}
+
+
+def test_targets_of_all_data_sets_leave_out_what_one_does_not_need(project):
+    """One borrows networks and has no training list, one has its networks given."""
+    borrower = {"root": "real", "train_on": "sprites"}
+    given = {"root": "real", "models": str(ROOT / "models/davis16-regions")}
+    project.configure(datasets={"sprites": SPRITES, "borrower": borrower, "given": given})
+    assert project.planned("all_flow")["estimate_flow"] == 5  # three of sprites, one each of the others
+    assert project.planned("all_labels")["make_labels"] == 2
+    assert project.planned("all_curves")["draw_curves"] == 2
+    assert project.planned("all_networks")["train_pairwise"] == 1
+
+
+def test_data_that_have_moved_are_taken_for_the_same_by_touch(finished):
+    (finished.path / "data").rename(finished.path / "elsewhere")
+    target = "results/real/metrics.csv"
+    moved = ["--config", "data_root=elsewhere", "--", target]
+    assert finished.planned(*moved)["estimate_flow"] == 1
+    finished.run("--touch", *moved)
+    assert not finished.planned(*moved)

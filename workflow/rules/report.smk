@@ -136,7 +136,7 @@ rule all_ablation:
 
 rule all_curves:
     input:
-        paths.everywhere(paths.results("learning-curves.png")),
+        paths.everywhere(paths.curves),
 
 
 rule all_overlays:
