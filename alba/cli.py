@@ -343,6 +343,8 @@ def evaluate(
     from alba.evaluation import results_table
     from alba.metrics import SEEN_CATEGORIES
 
+    if seen is not None and protocol != "youtube-vos":
+        raise ConfigError(f"{protocol} knows no seen categories", "leave --seen out")
     results = score(
         protocol,
         _ground_truth(dataset, ground_truth),

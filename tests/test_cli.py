@@ -207,7 +207,9 @@ def test_evaluate_refuses_what_breaks_the_rules(tmp_path):
     assert "1 missing frames scored as empty" in done.stdout
     assert_one_line(alba(*command[:-1], tmp_path / "x", "--protocol", "davis"), "unknown protocol 'davis'")
     assert_one_line(alba(*command, "--year", "2017"), "2017/val.txt is missing")
-    assert_one_line(alba(*command, "--seen", tmp_path / "none"), "none is missing")
+    assert_one_line(alba(*command, "--seen", tmp_path / "none"), "davis16 knows no seen categories")
+    youtube = [*command, "--protocol", "youtube-vos", "--seen", tmp_path / "none"]
+    assert_one_line(alba(*youtube), "none is missing")
     assert_one_line(alba("evaluate", "--predictions", "x", "--output", "y"), "no ground truth")
 
 

@@ -79,7 +79,7 @@ def plan_composite(settings: CompositesSettings, videos: Sequence[Video], index:
     Raises
     ------
     DatasetError
-        A video is not annotated, or the group has no second video with an object.
+        A video is not annotated, the group has no second one, or there would be no object.
     """
     rng = np.random.default_rng([settings.seed, index])
     place = index % len(videos)
@@ -100,6 +100,11 @@ def plan_composite(settings: CompositesSettings, videos: Sequence[Video], index:
         if drawn is not None:
             pastes.append(drawn[0])
             shapes.append(drawn[1])
+    if not (num_ids or pastes):
+        raise DatasetError(
+            f"neither {videos[place].name} nor what may be pasted into it has an object",
+            "make composites of videos whose objects are annotated",
+        )
     # What reaches further down stands nearer, as on the ground.
     order = np.argsort([_mean_bottom(shape) for shape in shapes], kind="stable")
     layers = [None, *pastes]

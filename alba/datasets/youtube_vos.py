@@ -10,6 +10,7 @@ from typing import Any
 from alba.datasets.folders import require_frames
 from alba.datasets.video import Video
 from alba.errors import DatasetError
+from alba.masks import VOID
 
 _SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
 
@@ -155,7 +156,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 def _read_objects(path: Path, name: str, entry: Any) -> tuple[tuple[AnnotatedObject, ...], set[str]]:
     """Objects of one video, and all frames that they are listed in."""
     try:
-        frames = {int(k): sorted(item["frames"]) for k, item in entry["objects"].items()}
+        frames = {_object_id(k): sorted(map(str, item["frames"])) for k, item in entry["objects"].items()}
+        if not frames:
+            raise ValueError("there is no object")
         objects = tuple(
             AnnotatedObject(k, str(entry["objects"][str(k)].get("category", "")), frames[k][0])
             for k in sorted(frames)
@@ -165,3 +168,9 @@ def _read_objects(path: Path, name: str, entry: Any) -> tuple[tuple[AnnotatedObj
             f"{path} does not describe {name} (videos.<id>.objects.<k>.frames: {error})", "restore it"
         ) from None
     return objects, {frame for listed in frames.values() for frame in listed}
+
+
+def _object_id(text: str) -> int:
+    if not 0 < int(text) < VOID:
+        raise ValueError(f"object {text} is not within 1..{VOID - 1}")
+    return int(text)

@@ -54,7 +54,8 @@ class PairwiseNetwork(nn.Module):
         """
         known = rows[..., 0] > 0
         pairs = torch.full_like(rows[..., 0], -torch.inf)
-        pairs[known] = self.head(self.standardize(rows[known][:, 1:]))[:, 0]
+        same = self.head(self.standardize(rows[known][:, 1:]))[:, 0]
+        pairs[known] = same.to(pairs.dtype)  # half of the bits in mixed precision
         used = known.any(2)
         num_empty = self.num_slots - used.sum(1, keepdim=True)
         logits = torch.where(used, pairs.amax(2), -num_empty.clamp_min(1).to(pairs.dtype).log())

@@ -153,7 +153,8 @@ class EarlyRelation(nn.Module):
         pictures: Tensor,
     ) -> Tensor:
         """Encode pairs: (U, num_features) of masks (U, 2, S, S), packed too, and rows (U,) of proposals."""
-        if slots.device.type == "cpu" and not torch.is_grad_enabled() and slots.shape[-1] >= CHANGES_FROM:
+        by_changes = len(slots) and slots.shape[-1] >= CHANGES_FROM
+        if by_changes and slots.device.type == "cpu" and not torch.is_grad_enabled():
             return self._encode_changes(slots, packed, proposal, proposals, frame_of, pictures)
         _, of_proposal, of_slot = self._first_weights()
         with_proposal = _convolve(proposals[:, None], of_proposal)
@@ -252,9 +253,9 @@ def _distinct_pairs(words: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     mixers = torch.randint(-(2**62), 2**62, (words.shape[1] + 1,), generator=generator).to(words.device)
     codes = (torch.cat([words, proposal[:, None]], dim=1) * (2 * mixers + 1)).sum(1)
-    _, pair_of = codes.unique(return_inverse=True)
+    distinct, pair_of = codes.unique(return_inverse=True)
     rows = torch.arange(len(words), device=words.device)
-    chosen = torch.zeros(int(pair_of.max()) + 1, dtype=torch.long, device=words.device)
+    chosen = torch.zeros(len(distinct), dtype=torch.long, device=words.device)
     chosen.scatter_(0, pair_of, rows)
     same = (words == words[chosen[pair_of]]).all(1) & (proposal == proposal[chosen[pair_of]])
     return (chosen, pair_of) if bool(same.all()) else (rows, rows)
@@ -262,7 +263,7 @@ def _distinct_pairs(words: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
 
 def _pack(masks: Tensor) -> Tensor:
     """Bits of (n, ...) bool as (n, W) int64."""
-    bits = functional.pad(masks.flatten(1), (0, -masks[0].numel() % 64))
+    bits = functional.pad(masks.flatten(1), (0, -masks.shape[1:].numel() % 64))
     # Eight bytes of 0 or 1 as one number: times this, its highest byte has all eight as bits.
     packed = (bits.view(torch.uint8).view(torch.int64) * 0x0102040810204080) >> 56
     return packed.to(torch.uint8).view(torch.int64)

@@ -74,7 +74,7 @@ def train_assignment(
         if not lessons:
             raise TrainingError(
                 "the oracle joins no selected proposal of any training video",
-                "lower selection.threshold or labels.join_min_precision",
+                "check that objects are annotated, or lower selection.threshold or labels.join_min_precision",
             )
         judged = _teach(left_out, assignment, min_precision, hardware)
         _standardize(assignment, lessons)

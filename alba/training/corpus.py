@@ -74,9 +74,25 @@ class Corpus:
         return cls(videos, proposals, flow, labels)
 
     def label_settings(self) -> LabelSettings:
-        """Settings of the oracle that labelled these videos."""
-        labels = alba.store.open(store_of(self.labels, self.videos[0]))
-        return LabelSettings.model_validate(labels.attributes["provenance"]["settings"])
+        """Settings of the oracle that labelled these videos.
+
+        Raises
+        ------
+        TrainingError
+            They are not the same for all.
+        """
+        found: dict[LabelSettings, Path] = {}
+        for video in self.videos:
+            path = store_of(self.labels, video)
+            attributes = alba.store.open(path).attributes
+            found.setdefault(LabelSettings.model_validate(attributes["provenance"]["settings"]), path)
+        if len(found) > 1:
+            first, other, *_ = found.values()
+            raise TrainingError(
+                f"{first} and {other} were labelled under different settings", "label all videos alike"
+            )
+        (settings,) = found
+        return settings
 
     def digest(self) -> str:
         """Hash of all labels, which follow from the proposals: provenance of a checkpoint."""

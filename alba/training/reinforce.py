@@ -103,7 +103,10 @@ def _split(examples: Sequence[Example], assignment: Assignment) -> tuple[list[Ex
     left_out = [example for example in usable if example.video.name in assignment.validation]
     learnt = [example for example in usable if example.video.name not in assignment.validation]
     if not learnt:
-        raise TrainingError("no training video has an object in frame 0", "use another training split")
+        raise TrainingError(
+            "no video to learn from has an object in its first frame and a selected proposal",
+            "use another training split, or lower selection.threshold",
+        )
     return learnt, left_out
 
 

@@ -207,24 +207,25 @@ def _cross_fit(
 
 def _agreement(
     videos: Sequence[SelectionVideo], held_out: Mapping[int, NDArray[np.float32]], threshold: float
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """How far the outputs on unseen videos agree with the oracle's labels.
 
     Returns
     -------
     dict
         accuracy: share of right decisions; recall: of proposals of moving objects that are selected;
-        correlation: of output and IoU.
+        correlation: of output and IoU. None where that is not defined.
     """
     outputs = np.concatenate(list(held_out.values()))
     iou, selected = (
         np.concatenate([getattr(videos[v], name) for v in held_out]) for name in ("iou", "selected")
     )
     chosen = outputs > threshold
+    varied = len(outputs) > 1 and np.ptp(outputs) > 0 and np.ptp(iou) > 0
     return {
-        "accuracy": float((chosen == selected).mean()),
-        "recall": float(chosen[selected].mean()) if selected.any() else float("nan"),
-        "correlation": float(np.corrcoef(outputs, iou)[0, 1]),
+        "accuracy": float((chosen == selected).mean()) if len(outputs) else None,
+        "recall": float(chosen[selected].mean()) if selected.any() else None,
+        "correlation": float(np.corrcoef(outputs, iou)[0, 1]) if varied else None,
     }
 
 

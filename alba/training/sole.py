@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from alba.errors import TrainingError
+from alba.store import check_place
 from alba.training.hardware import Hardware
 from alba.training.run import progress_folder
 
@@ -27,10 +28,13 @@ def sole_trainer(output: Path, hardware: Hardware) -> Iterator[None]:
     ------
     TrainingError
         Another process, which is named, trains for this output.
+    StoreError
+        What is there is no checkpoint, so that nothing could be published.
     """
     if not hardware.writes:
         yield
         return
+    check_place(output, "network.json")
     folder = progress_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"

@@ -1,6 +1,7 @@
 """Data sets that are made from the training videos of another one."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -281,6 +282,12 @@ def test_mistakes_leave_nothing_behind(real, tmp_path):
     ):
         with pytest.raises(DatasetError, match="has no annotations"):
             write(settings, real.model_copy(update={"root": str(bare)}), "train", output)
+    empty = tmp_path / "empty"
+    shutil.copytree(real.root, empty)
+    for path in empty.glob("Annotations*/480p/*/*.png"):
+        Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)
+    with pytest.raises(DatasetError, match="neither ant nor what may be pasted into it has an object"):
+        write_composites(SETTINGS, real.model_copy(update={"root": str(empty)}), "train", output)
     assert not list(tmp_path.glob("composites*"))
 
 

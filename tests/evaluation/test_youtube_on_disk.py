@@ -171,6 +171,13 @@ def break_truth(kind, root):
         del meta["videos"]["0a1b"]["objects"]["3"]["category"]
     elif kind == "frames":
         meta["videos"]["0a1b"]["objects"]["3"]["frames"] = []
+    elif kind == "bare":
+        meta["videos"]["0a1b"]["objects"] = {}
+    elif kind == "numbers":
+        meta["videos"]["0a1b"]["objects"]["3"]["frames"] = [10, 15]
+    elif kind in ("0", "300"):
+        objects = meta["videos"]["0a1b"]["objects"]
+        objects[kind] = objects.pop("3")
     elif kind == "video":
         del meta["videos"]["0a1b"]
         meta["videos"]["9"] = {}
@@ -186,6 +193,10 @@ def break_truth(kind, root):
         ("category", EvaluationError, r"no category of object 3 of 0a1b"),
         ("frames", DatasetError, r"meta\.json does not describe 0a1b"),
         ("video", DatasetError, r"no video 9"),
+        ("bare", DatasetError, r"meta\.json does not describe 0a1b .*there is no object"),
+        ("0", DatasetError, r"meta\.json does not describe 0a1b .*object 0 is not within 1\.\.254"),
+        ("300", DatasetError, r"meta\.json does not describe 0a1b .*object 300 is not within"),
+        ("numbers", DatasetError, r"10\.png is missing, where object 3 appears"),
     ],
 )
 def test_damaged_ground_truth(data, kind, error, message):

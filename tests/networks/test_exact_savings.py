@@ -124,6 +124,19 @@ def test_greedy_decisions_are_the_direct_ones(fusion, num_slots, none_action):
         assert [frame.tolist() for frame in episodes.frame_choices(b)] == expected
 
 
+def test_a_process_without_a_share_of_a_batch_has_no_answers(small_pictures):
+    """As the last batch of an epoch may have fewer decisions than there are processes."""
+    assignment = make("early", 5, False, 1)
+    network, observer = assignment.network, assignment.observer
+    video = fast(random_pixels(np.random.default_rng(3), 2))
+    step = roll_out([video], observer, network, 5, keep_steps=True).steps[0]
+    nothing = observer.take(step.observation, torch.arange(0))
+    with torch.no_grad():
+        assert network(*nothing, step.num_live).shape == (0, step.num_live)
+    network(*nothing, step.num_live).sum().backward()
+    assert all(part.grad is None or not part.grad.any() for part in network.parameters())
+
+
 @pytest.mark.parametrize("rgb", [True, False])
 def test_joined_minibatches_share_pictures_and_give_the_direct_gradient(rgb):
     """Steps of two rollouts in one batch, with gradients: what reinforcement recomputes."""

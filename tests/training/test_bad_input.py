@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_trainings import GROUPING, REFINEMENT, REINFORCE, STAGES
 
 from alba.config import RefinementSettings, SelectionSettings, parse_settings
-from alba.errors import CheckpointError, ConfigError, TrainingError
+from alba.errors import CheckpointError, ConfigError, StoreError, TrainingError
 from alba.training.checkpoint import (
     build_refinement,
     checkpoint_digest,
@@ -22,7 +24,8 @@ from alba.training.checkpoint import (
 from alba.training.compatibility import check_networks, differences
 from alba.training.refinement import train_refinement
 from alba.training.reinforce import reinforce
-from alba.training.run import progress_folder
+from alba.training.run import Run, progress_folder
+from alba.training.selection import _agreement
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
@@ -173,3 +176,21 @@ def test_networks_that_are_used_otherwise_are_no_longer_the_same(trainer, tmp_pa
         changed = {**description["settings"], name: value}
         path.write_text(json.dumps({**description, "settings": changed}))
         assert (checkpoint_digest(tmp_path / "selection") == before) is same
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_place_that_is_taken_is_told_before_training(trainer, tmp_path, stage, monkeypatch):
+    monkeypatch.setattr(Run, "epochs", lambda *_: pytest.fail("it trains"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("x")
+    with pytest.raises(StoreError, match=r"mine is there and was not made by alba"):
+        trainer(stage, tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_is_not_defined_of_unseen_videos_is_null(trainer):
+    videos = [SimpleNamespace(iou=np.zeros(2, np.float32), selected=np.zeros(2, bool))]
+    figures = _agreement(videos, {0: np.array([0.1, 0.3], np.float32)}, 0.2)
+    assert figures == {"accuracy": 0.5, "recall": None, "correlation": None}
+    described = json.loads((trainer.root / "selection/network.json").read_text())["held_out"]
+    assert set(described) == {"accuracy", "recall", "correlation"}

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alba.config import DatasetSettings, SpritesSettings
+from alba.config import DatasetSettings, LabelSettings, SpritesSettings
 from alba.datasets.generated import GeneratedFolder
 from alba.datasets.sprites import write_sprites
 from alba.errors import TrainingError
+from alba.store import LABELS, StoreWriter
 from alba.training import selection
 from alba.training.corpus import Corpus, store_of
 from alba.training.holdout import folds_of, leave_out
@@ -107,3 +108,31 @@ def test_videos_of_a_single_origin_are_all_learned_from(corpora):
     joined = Corpus.join(list(corpora.values()))
     alike = [replace(video, made_from=("one",)) for video in joined.videos]
     assert leave_out(replace(joined, videos=alike), 0.5, 0) == []
+
+
+def test_labels_of_several_settings_are_refused(corpora, tmp_path):
+    folders = {}
+    for video, precision in zip(corpora["real"].videos, (0.5, 0.5, 0.7), strict=True):
+        folder = tmp_path / str(precision)
+        folders[video.name] = folder
+        with StoreWriter(folder / f"{video.name}.zarr", LABELS, (4, 6), provenance(precision)) as writer:
+            for name, values in NO_LABELS.items():
+                writer.append(name, values)
+    corpus = replace(corpora["real"], labels=folders)
+    assert replace(corpus, videos=corpus.videos[:2]).label_settings().join_min_precision == 0.5
+    with pytest.raises(TrainingError, match=r"train-002.zarr were labelled under different settings"):
+        corpus.label_settings()
+
+
+def provenance(precision):
+    return {"settings": LabelSettings(join_min_precision=precision).model_dump(mode="json")}
+
+
+NO_LABELS = {
+    "object_ids": np.array([1], np.uint8),
+    "iou": np.zeros((0, 1), np.float32),
+    "selected": np.zeros(0, bool),
+    "oracle_object": np.zeros(0, np.uint8),
+    "oracle_segmentation": np.zeros((1, 4, 6), np.uint8),
+    "ground_truth": np.zeros((1, 4, 6), np.uint8),
+}

@@ -114,6 +114,12 @@ def test_trainings_run_in_mixed_precision(trainer, tmp_path):
         assert {weights[name].dtype for name in weights.keys() - counts} == {torch.float32}
 
 
+def test_networks_of_the_ablation_train_in_mixed_precision_too(trainer, tmp_path):
+    for name, changes in (("pairwise", {"network": "pairwise"}), ("early", {"fusion": "early"})):
+        log = read_log(trainer("assignment", tmp_path / name, mixed_precision=True, epochs=1, **changes))
+        assert np.isfinite(log.iloc[-1]["grad_norm"])
+
+
 def test_device_that_is_not_there_is_named():
     settings = ReinforceSettings(device="cuda:99")
     with pytest.raises(BackendError, match="cuda:99"), use_hardware(settings):
