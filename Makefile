@@ -37,6 +37,7 @@ model: $(INSTALLED)
 	rm -rf models/$(NAME)
 	mkdir -p models
 	cp -R results/$(DATASET)/model models/$(NAME)
+	rm -f models/$(NAME)/.snakemake_timestamp
 	sed '/^| model/,$$d' models/README.md > models/README.md.partial
 	$(BIN)/alba models >> models/README.md.partial
 	mv models/README.md.partial models/README.md

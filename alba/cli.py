@@ -26,6 +26,7 @@ from alba.config import (
     find_model,
     load_mapping,
     load_settings,
+    network_of,
     parse_settings,
     read_words,
 )
@@ -297,21 +298,28 @@ def refine(
     proposals: Input,
     flow: Input,
     segmentation: Annotated[Path, typer.Option(help="store of the segmentation to refine")],
-    refinement: Annotated[Path, typer.Option(help="checkpoint of the refinement network")],
     output: Output,
     masks: Annotated[Path, typer.Option(help="folder of the indexed PNGs")],
+    refinement: Annotated[
+        Path | None, typer.Option(help="checkpoint of the refinement network, if no model is given")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="model that brings the network: its folder, or its name below models")
+    ] = "",
     tracks: RefinedTracks = "all",
 ) -> None:
     """Draw the tracks of one segmented video anew, into indexed PNGs and a store."""
     from alba.datasets import open_video
     from alba.inference.refine import refine_video
 
+    if bool(model) == (refinement is not None):
+        raise ConfigError("no refinement network, or two", "give either --refinement or --model")
     refine_video(
         open_video(load_settings(DatasetSettings, dataset, "--dataset"), video),
         proposals,
         flow,
         segmentation,
-        refinement,
+        refinement or network_of(find_model(model), "refinement"),
         _refined_tracks(tracks),
         output,
         masks,

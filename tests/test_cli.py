@@ -91,6 +91,13 @@ def test_refine_names_what_is_missing_or_misspelt(folder):
     common += ["--refinement", folder / "net", "--output", folder / "r.zarr", "--masks", folder / "r"]
     assert_one_line(alba("refine", *common), "net/network.json is missing", "train the network first")
     assert_one_line(alba("refine", *common, "--tracks", "first"), "--tracks", "'all' or 'main'")
+    assert_one_line(
+        alba("refine", *common, "--model", "davis16-regions"), "give either --refinement or --model"
+    )
+    given = [word for word in common if word not in ("--refinement", folder / "net")]
+    assert_one_line(alba("refine", *given), "no refinement network, or two")
+    assert_one_line(alba("refine", *given, "--model", folder), "refinement/network.json is missing")
+    assert_one_line(alba("refine", *given, "--model", "davis16-regions"), "s.zarr")
     assert_one_line(alba("segment", *common[:6], *common[-4:], "--row", "refined"), "unknown row 'refined'")
 
 
