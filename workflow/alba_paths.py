@@ -15,6 +15,7 @@ from typing import Any
 
 from alba.config import (
     GROUPED,
+    NAIVE,
     NETWORKS,
     NETWORKS_OF_ROW,
     REFINED,
@@ -316,6 +317,12 @@ class Paths:
         """Markers of `segment_inputs`."""
         stores = _STORES_OF_ROW.get(wildcards.row, ("proposals", "flow"))
         return self.ready(*stores)(wildcards) + self._networks_ready(wildcards, wildcards.row)
+
+    def naive_grouping(self, wildcards: Any) -> list[str]:
+        """Words of a command line: settings of the grouping for rows that no network groups."""
+        if wildcards.row not in NAIVE:
+            return []
+        return ["--grouping", self.settings("segment", part="grouping")(wildcards)]
 
     def refine_inputs(self, wildcards: Any) -> dict[str, str]:
         """Stores and network that a refinement reads, by the name of the command's option."""

@@ -2,6 +2,7 @@
 
 from alba.config.keys import (
     GROUPED,
+    NAIVE,
     NETWORKS,
     NETWORKS_OF_ROW,
     REFINED,
@@ -36,6 +37,7 @@ from alba.config.settings import (
 
 __all__ = [
     "GROUPED",
+    "NAIVE",
     "NETWORKS",
     "NETWORKS_OF_ROW",
     "NETWORK_FILES",

@@ -48,6 +48,9 @@ NETWORKS_OF_ROW = {
 NETWORKS = tuple(dict.fromkeys(stage for row in NETWORKS_OF_ROW.values() for stage in row.values()))
 """Stages that train a network."""
 
+NAIVE = ("proposals", "selection")
+"""Rows that group by the settings alone; those with an assignment network group as it was trained to."""
+
 _STORE_OF_ROW = {"proposals": "proposals", "oracle": "labels"}
 
 
@@ -142,7 +145,8 @@ def _inputs_of_row(
         return [REVISIONS["refine"], row, *networks], [(name, "segment", GROUPED), *trained]
     earlier = ("proposals", "flow") if row in NETWORKS_OF_ROW else (_STORE_OF_ROW[row],)
     stores = [(name, store) for store in earlier]
-    return [stages.segment, stages.grouping, row, *networks], [*stores, *trained]
+    settings = [stages.segment, stages.grouping] if row in NAIVE else [stages.segment]
+    return [*settings, row, *networks], [*stores, *trained]
 
 
 def _networks_of_row(configuration: Configuration, name: str, row: str) -> tuple[list[str], list[Source]]:

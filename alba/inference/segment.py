@@ -32,8 +32,8 @@ def segment_video(
         One of `alba.config.ROWS`.
     settings : SegmentSettings
     grouping : GroupingSettings, optional
-        Those of the rows without an assignment network (else the defaults); such a network brings its own,
-        which must be the same.
+        Those of the rows `NAIVE` (else the defaults). An assignment network brings its own; it is refused
+        where these are given and others.
     sources : Sources
     output : Path
         Segmentation store.

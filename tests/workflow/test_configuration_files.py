@@ -44,6 +44,13 @@ def test_paper_overlay_is_the_paper_s():
     overlay = yaml.safe_load((ROOT / "workflow/paper.yaml").read_text())
     paper = parse_settings(Configuration, merge(base, overlay), "paper.yaml")
     assert paper.stages.labels.join_min_precision == 0
+    assert paper.stages.selection.working_height == paper.stages.grouping.working_height == 240
+    assert paper.stages.selection.folds == 1
+    assert not paper.stages.selection.score
+    assert not paper.stages.grouping.none_action
+    assert paper.stages.grouping.order == "score"
+    assert paper.stages.reinforce.baseline == "episode"
+    assert not paper.stages.refinement.apply
     assert paper.stages.assignment.fusion == "early"
     assert paper.stages.flow.options["model"] == "pwcnet"
     assert paper.stages.reinforce.steps_per_update == paper.stages.reinforce.rollouts == 1

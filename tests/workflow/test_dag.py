@@ -568,3 +568,17 @@ def test_data_that_have_moved_are_taken_for_the_same_by_touch(finished):
     assert finished.planned(*moved)["estimate_flow"] == 1
     finished.run("--touch", *moved)
     assert not finished.planned(*moved)
+
+
+def test_borrowed_networks_group_as_they_were_trained_to(finished):
+    """The settings of the borrower hold for its rows without such a network."""
+    stages = {"grouping": {"num_slots": 5}}
+    real = {"root": "real", "train_on": "sprites", "stages": stages}
+    finished.configure(datasets={"sprites": SPRITES, "real": real})
+    assert not finished.planned("results/real/metrics.csv")
+    finished.run("results/real/relational/metrics.csv", "results/real/selection/metrics.csv")
+    calls = [call for call in finished.calls() if call.startswith("segment")]
+    relational = next(call for call in calls[::-1] if "--row relational" in call)
+    assert "--grouping" not in relational
+    naive = next(call for call in calls[::-1] if "--row selection" in call)
+    assert '--grouping {"num_slots":5,' in naive

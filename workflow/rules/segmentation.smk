@@ -22,12 +22,12 @@ rule segment_video:
     params:
         dataset=paths.dataset,
         settings=paths.settings("segment"),
-        grouping=paths.settings("segment", part="grouping"),
+        grouping=paths.naive_grouping,
         revision=REVISIONS["segment"],
         inputs=options(("proposals", "flow", "labels", "selection", "assignment")),
     shell:
         "alba segment --dataset {params.dataset:q} --video {wildcards.video:q} --row {wildcards.row}"
-        " --settings {params.settings:q} --grouping {params.grouping:q} {params.inputs:q}"
+        " --settings {params.settings:q} {params.grouping:q} {params.inputs:q}"
         " --output {output.store:q} --masks {output.masks:q} > {log:q} 2>&1"
 
 
