@@ -394,7 +394,23 @@ class Paths:
 
     def evaluation(self, setting: str) -> Callable[[Any], str]:
         """A setting of the rules by which a data set is scored."""
-        return lambda wildcards: getattr(self.stages(wildcards.dataset).evaluation, setting)
+
+        def of(wildcards: Any) -> str:
+            rules = self.stages(wildcards.dataset).evaluation
+            layout = self._settings_of(wildcards.dataset).layout
+            if rules.protocol in ("fbms", "youtube-vos") and layout != rules.protocol:
+                raise ConfigError(
+                    f"protocol {rules.protocol} cannot score datasets.{wildcards.dataset} of layout {layout}",
+                    "set evaluation.protocol for this data set",
+                )
+            if rules.tracks != "ids" and rules.protocol != "youtube-vos":
+                raise ConfigError(
+                    f"evaluation.tracks of datasets.{wildcards.dataset} is {rules.tracks!r}",
+                    "leave it out, it is for protocol youtube-vos only",
+                )
+            return str(getattr(rules, setting))
+
+        return of
 
     def _require_lists(self, dataset: str) -> None:
         """Raise what is wrong with the lists of a data set and of those that its networks learn from.

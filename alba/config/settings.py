@@ -530,23 +530,8 @@ class Configuration(Settings):
                 )
             if dataset.source and self.datasets[dataset.source].source:
                 raise ValueError(f"datasets.{name}.generate.source is made from another data set itself")
-            self._check_rules(name)
             self._check_composites(name)
         return self
-
-    def _check_rules(self, name: str) -> None:
-        """Refuse rules by which a data set cannot be scored."""
-        dataset, rules = self.datasets[name], self.stages_of(name).evaluation
-        if (
-            rules.protocol in ("fbms", "youtube-vos")
-            and dataset.layout != rules.protocol
-            and dataset.val_split
-        ):
-            raise ValueError(
-                f"datasets.{name}: protocol {rules.protocol} scores layout {rules.protocol} only"
-            )
-        if rules.tracks != "ids" and rules.protocol != "youtube-vos":
-            raise ValueError(f"datasets.{name}: evaluation.tracks is for protocol youtube-vos only")
 
     def _check_composites(self, name: str) -> None:
         """Refuse composites that show what cross-fitting holds back (`alba.training.holdout.folds_of`)."""

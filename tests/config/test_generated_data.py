@@ -36,8 +36,6 @@ def configuration(**datasets):
         ({"generate": {"kind": "composites", "source": "s", "scale": [1, float("inf")]}}, "finite number"),
         ({"train_on": "borrower"}, "train_on names 'borrower', whose networks are those of 's': name that"),
         ({"train_with": ["c"]}, "train_with names 'c', which is made from 's': make composites from 'real'"),
-        ({"stages": {"evaluation": {"protocol": "fbms"}}}, "protocol fbms scores layout fbms only"),
-        ({"stages": {"evaluation": {"tracks": "first-frame"}}}, "tracks is for protocol youtube-vos only"),
     ],
 )
 def test_mistakes_are_named(dataset, words):

@@ -85,3 +85,11 @@ def test_roots_may_end_in_a_slash_and_not_be_empty(project):
     assert project.planned(METRICS)["evaluate_videos"] == 1
     project.configure(cache_root="")
     assert "cache_root" in failure(project, METRICS)
+
+
+def test_rules_that_cannot_score_a_data_set_are_told_where_it_is_asked_for(project):
+    project.configure(stages={"evaluation": {"protocol": "fbms"}})
+    assert "protocol fbms cannot score datasets.real of layout davis17" in failure(project, METRICS)
+    assert project.planned("results/real/masks/bear")["copy_masks"] == 1
+    project.configure(stages={"evaluation": {"tracks": "first-frame"}})
+    assert "evaluation.tracks of datasets.real is 'first-frame': leave it out" in failure(project, METRICS)
