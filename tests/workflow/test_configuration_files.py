@@ -58,6 +58,14 @@ def test_paper_overlay_is_the_paper_s():
     assert paper.results_root != Configuration().results_root
 
 
+@pytest.mark.parametrize(
+    "text", re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+)
+def test_examples_of_the_readme_are_settings(text):
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    parse_settings(Configuration, merge(base, yaml.safe_load(text)), "README.md")
+
+
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.parent.name)
 def test_policy_gradient_of_an_overlay_is_that_of_all_its_data_sets(path):
     """What a data set has of its own in config.yaml would take precedence over the overlay's stages."""
