@@ -412,19 +412,28 @@ class Paths:
 
         return of
 
-    def _require_lists(self, dataset: str) -> None:
-        """Raise what is wrong with the lists of a data set and of those that its networks learn from.
+    def _require_sound(self, dataset: str) -> None:
+        """Raise what is wrong with a data set and with those that its networks learn from.
 
         For results that are there already Snakemake would not: a file whose rule cannot be planned counts
         as one that has no rule, and would be taken for up to date.
         """
         self.videos(dataset, "val")
+        self._require_backward_flow(dataset)
         if not self.configuration.models_of(dataset):
             self._require_training_videos(self.configuration.trainer_of(dataset))
+
+    def _require_backward_flow(self, dataset: str) -> None:
+        if not self.stages(dataset).flow.backward:
+            raise ConfigError(
+                f"flow.backward of datasets.{dataset} is false, and proposals are grouped along it",
+                "leave it out; all_flow makes such stores",
+            )
 
     def _require_training_videos(self, trainer: str) -> None:
         owners: dict[str, str] = {}
         for name in self.configuration.training_sets(trainer):
+            self._require_backward_flow(name)
             for video in self.videos(name, "train"):
                 if owners.setdefault(video, name) != name:
                     raise ConfigError(
@@ -434,7 +443,7 @@ class Paths:
 
     def scores(self, wildcards: Any) -> list[str]:
         """Metrics of `scored_rows`, in that order."""
-        self._require_lists(wildcards.dataset)
+        self._require_sound(wildcards.dataset)
         return [path for _, path in self._scored(wildcards.dataset)]
 
     def scored_rows(self, wildcards: Any) -> list[str]:
@@ -481,7 +490,7 @@ class Paths:
 
     def exported_scores(self, wildcards: Any) -> list[str]:
         """Metrics of `served_rows`, of run 0."""
-        self._require_lists(wildcards.dataset)
+        self._require_sound(wildcards.dataset)
         return [self._metrics(wildcards.dataset, row) for row in self.served_rows(wildcards)]
 
     def licences(self, wildcards: Any) -> str:
@@ -531,7 +540,7 @@ class Paths:
         """Metrics of `methods`, in that order."""
         folder = f"<results>/{wildcards.dataset}"
         peers = [f"{folder}/peers/{name}/metrics.csv" for name in self.methods(wildcards)[1:]]
-        self._require_lists(wildcards.dataset)
+        self._require_sound(wildcards.dataset)
         return [f"{folder}/metrics.csv", *peers]
 
     def _peers_root(self, name: str) -> Path:
@@ -551,7 +560,7 @@ class Paths:
         def of(wildcards: Any) -> list[str]:
             if not self.split("val")(wildcards):
                 return []
-            self._require_lists(wildcards.dataset)
+            self._require_sound(wildcards.dataset)
             videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
             return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
 

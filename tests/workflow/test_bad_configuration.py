@@ -93,3 +93,11 @@ def test_rules_that_cannot_score_a_data_set_are_told_where_it_is_asked_for(proje
     assert project.planned("results/real/masks/bear")["copy_masks"] == 1
     project.configure(stages={"evaluation": {"tracks": "first-frame"}})
     assert "evaluation.tracks of datasets.real is 'first-frame': leave it out" in failure(project, METRICS)
+
+
+def test_stores_of_the_forward_flow_alone_are_made_and_not_grouped(finished):
+    """Also where there are results of other settings already."""
+    finished.configure(stages={"flow": {"backward": False}})
+    for target in ("results/sprites/ablation.csv", "results/real/metrics.csv", "results/real/masks/bear"):
+        assert "flow.backward of datasets." in failure(finished, target)
+    assert finished.planned("all_flow")["estimate_flow"] == 4
