@@ -22,7 +22,7 @@ from alba.store import (
 
 
 def check_places(output: Path, masks: Path) -> None:
-    """Raise `StoreError` unless a segmentation may be published there; ask before it is computed.
+    """Raise `StoreError` unless a segmentation may be published there: to be asked before it is computed.
 
     Parameters
     ----------
@@ -64,9 +64,8 @@ def publish_segmentation(
     Raises
     ------
     StoreError
-        Both are to be the same folder, or one cannot be written or holds something else.
+        One of them cannot be written or holds something else.
     """
-    check_places(output, masks)
     with (
         publish_folder(masks) as folder,
         StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer,
