@@ -59,7 +59,7 @@ def _write_video(
     composite = plan_composite(settings, videos, index)
     for t in range(composite.target.num_frames):
         folder.add_frame(names[index], t, *render_composite(composite, t))
-    return {"origin": index % len(videos), **_description(composite)}
+    return _description(composite)
 
 
 def _description(composite: Composite) -> dict[str, Any]:

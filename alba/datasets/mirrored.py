@@ -56,4 +56,4 @@ def _write_video(
     clip = Clip(video, 0, len(video), mirrored=True)
     for t in range(len(video)):
         folder.add_frame(names[index], t, clip.frame(t), clip.annotation(t))
-    return {"origin": index, "video": video.name}
+    return {"video": video.name}

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from alba.config import GroupingSettings
-from alba.datasets import Video
+from alba.datasets import Video, open_as
 from alba.errors import CheckpointError
-from alba.grouping import roll_out
 from alba.inference.decisions import Decisions, Sources, naive_slots
+from alba.store import ProposalStore
 from alba.training.checkpoint import Assignment, Selection, load_assignment, load_selection
 from alba.training.compatibility import check_features, check_grouping, check_networks
-from alba.training.loading import load_grouping_video, load_selection_video
+from alba.training.greedy import decide
+from alba.training.loading import decision_order, load_selection_video
 from alba.training.selection import select
 
 
@@ -28,20 +29,12 @@ def decide_with_networks(
     pixels = load_selection_video(video, sources.proposals, flow, None, selection.settings.working_height)
     check_features(folder, selection.num_features, pixels.features.shape[1])
     outputs = select(selection, pixels)
-    naive = grouping or GroupingSettings()
-    grouped, order = load_grouping_video(
-        video,
-        sources.proposals,
-        flow,
-        outputs,
-        selection.settings.threshold,
-        assignment.grouping if assignment else naive.model_copy(update={"order": "score"}),
-        picture_size=assignment.picture_size if assignment else None,
-    )
+    threshold = selection.settings.threshold
     if assignment is None:
+        naive = grouping or GroupingSettings()
+        order = decision_order(open_as(ProposalStore, sources.proposals, video), outputs, threshold, "score")
         return Decisions(order, naive_slots(order, naive.num_slots), outputs)
-    episodes = roll_out([grouped], assignment.observer, assignment.network, assignment.grouping.num_slots)
-    return Decisions(order, list(episodes.frame_choices(0)), outputs)
+    return Decisions(*decide(video, sources.proposals, flow, outputs, threshold, assignment), outputs)
 
 
 def _assignment_of(

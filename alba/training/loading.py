@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -158,12 +158,7 @@ def load_grouping_video(
     flow_store = open_as(FlowStore, flow, video)
     stride = stride_of(video.size[0], settings.working_height)
     scores, features = store.read("scores"), store.read("features")
-    order = []
-    for t in range(len(store)):
-        rows = np.arange(store.offsets[t], store.offsets[t + 1])
-        rows = rows[selection[rows] > threshold]
-        rank = selection if settings.order == "selection" else scores
-        order.append(rows[np.argsort(-rank[rows], kind="stable")])
+    order = decision_order(store, selection, threshold, settings.order)
     known = np.concatenate([features, scores[:, None], selection[:, None]], axis=1).astype(np.float32)
     backward = np.stack([subsample(flow_store.backward(t), stride) for t in range(len(video))])
     backward = (backward / stride).astype(np.float32)
@@ -179,6 +174,33 @@ def load_grouping_video(
         None if picture_size is None else read_pictures(video, flow_store, (picture_size, picture_size)),
     )
     return grouped, order
+
+
+def decision_order(
+    store: ProposalStore, selection: NDArray[np.float32], threshold: float, by: Literal["selection", "score"]
+) -> list[NDArray[np.intp]]:
+    """Rows of the proposals that take part in each frame, in the order of the decisions.
+
+    Parameters
+    ----------
+    store : ProposalStore
+    selection : (N,) float32
+    threshold : float
+        Proposals above it take part.
+    by : {"selection", "score"}
+        They come in descending order of the selection network's output, or of the generator's score.
+
+    Returns
+    -------
+    list of (N_t,) intp
+    """
+    rank = selection if by == "selection" else store.read("scores")
+    order = []
+    for t in range(len(store)):
+        rows = np.arange(store.offsets[t], store.offsets[t + 1])
+        rows = rows[selection[rows] > threshold]
+        order.append(rows[np.argsort(-rank[rows], kind="stable")])
+    return order
 
 
 def _ordered_masks(store: ProposalStore, t: int, rows: NDArray[np.intp], stride: int) -> NDArray[np.bool_]:

@@ -21,7 +21,6 @@ from scipy.optimize import linear_sum_assignment
 from alba.config import REVISIONS
 from alba.datasets import Video, open_as
 from alba.errors import TrainingError
-from alba.grouping import roll_out
 from alba.masks import VOID, keep_main_track, paint, track_weights
 from alba.progress import progress
 from alba.refinement import ObjectCues, Scene, shared_cues
@@ -35,7 +34,7 @@ from alba.training.checkpoint import (
     load_selection,
 )
 from alba.training.corpus import Corpus, store_of
-from alba.training.loading import load_grouping_video
+from alba.training.greedy import decide
 from alba.training.scenes import read_views
 from alba.workers import worker_processes
 
@@ -198,17 +197,7 @@ class Preparation:
         proposals, flow = store_of(self.corpus.proposals, video), store_of(self.corpus.flow, video)
         held_out = load_held_out(self.selection)
         outputs = selection_outputs(self.corpus, video, selection, self.selection, held_out)
-        grouped, order = load_grouping_video(
-            video,
-            proposals,
-            flow,
-            outputs,
-            selection.settings.threshold,
-            assignment.grouping,
-            picture_size=assignment.picture_size,
-        )
-        episodes = roll_out([grouped], assignment.observer, assignment.network, assignment.grouping.num_slots)
-        chosen = episodes.frame_choices(0)
+        order, chosen = decide(video, proposals, flow, outputs, selection.settings.threshold, assignment)
         slots = np.zeros(len(outputs), np.uint8)
         for rows, taken in zip(order, chosen, strict=True):
             slots[rows] = taken

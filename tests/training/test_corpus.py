@@ -34,9 +34,7 @@ def corpora(tmp_path_factory):
         for k in range(2):
             (root / "made" / kind / f"480p/train-00{k}").rename(root / "made" / kind / f"480p/mirror-{k}")
     made.add_list("train", ["mirror-0", "mirror-1"])
-    made.add_origins(
-        {f"mirror-{k}": {"origin": origin, "video": f"train-00{origin}"} for k, origin in enumerate((0, 2))}
-    )
+    made.add_origins({f"mirror-{k}": {"video": f"train-00{origin}"} for k, origin in enumerate((0, 2))})
     return {
         name: Corpus.of(DatasetSettings(root=str(root / name)), "train", *folders)
         for name, folders in FOLDERS.items()
