@@ -338,8 +338,8 @@ class RefinementSettings(TrainingSettings):
     scales: tuple[Count, ...] = Field(
         (1, 2),
         min_length=1,
-        description="U-Nets that learn side by side, each on frames whose sides are divided by one of these; "
-        "a mask is the mean of theirs",
+        description="U-Nets, each of which learns from batches of its own, of frames whose sides are divided "
+        "by one of these; a mask is the mean of theirs",
     )
     epochs: Count = Field(3, description="passes over the frames learned from")
     most_frames: Count = Field(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,29 +22,28 @@ class RefinementNetwork(nn.Module):
 
     def __init__(self, in_channels: int, widths: Sequence[int], scales: Sequence[int]) -> None:
         super().__init__()
-        self.scales = tuple(scales)
-        self.members = nn.ModuleList(_UNet(in_channels, widths) for _ in scales)
+        self.members = nn.ModuleList(UNet(in_channels, widths, scale) for scale in scales)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of every pixel by each U-Net: (M, C, h, w) float to (M, S, h, w) float, for any h and w."""
-        drawn = [_at_scale(member, pictures, s) for member, s in zip(self.members, self.scales, strict=True)]
-        return torch.cat(drawn, dim=1)
+        return torch.cat([member(pictures) for member in self.members], dim=1)
 
 
-def _at_scale(member: nn.Module, pictures: Tensor, scale: int) -> Tensor:
-    """What a U-Net makes of smaller pictures, enlarged again: (M, C, h, w) to (M, 1, h, w)."""
-    if scale == 1:
-        return cast(Tensor, member(pictures))
-    size = pictures.shape[2:]
-    smaller = functional.interpolate(pictures, size=[-(-side // scale) for side in size], mode="area")
-    return functional.interpolate(member(smaller), size=size, mode="bilinear", align_corners=False)
+class UNet(nn.Module):
+    """Two 3 x 3 convolutions per level, a max-pool on the way down, skips on the way up.
 
+    Parameters
+    ----------
+    in_channels : int
+    widths : sequence of int
+        Channels of each level, from the full resolution down.
+    scale : int
+        What the sides of the pictures are divided by before it looks at them.
+    """
 
-class _UNet(nn.Module):
-    """Two 3 x 3 convolutions per level, a max-pool on the way down, skips on the way up."""
-
-    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], scale: int) -> None:
         super().__init__()
+        self.scale = scale
         self.down = nn.ModuleList(
             _level(before, width) for before, width in zip((in_channels, *widths), widths, strict=False)
         )
@@ -54,7 +52,16 @@ class _UNet(nn.Module):
         self._multiple = 2 ** (len(widths) - 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(M, C, h, w) to (M, 1, h, w)."""
+        """Logits of every pixel: (M, C, h, w) float to (M, 1, h, w) float."""
+        if self.scale == 1:
+            return self._draw(pictures)
+        size = pictures.shape[2:]
+        smaller = functional.interpolate(
+            pictures, size=[-(-side // self.scale) for side in size], mode="area"
+        )
+        return functional.interpolate(self._draw(smaller), size=size, mode="bilinear", align_corners=False)
+
+    def _draw(self, pictures: Tensor) -> Tensor:
         height, width = pictures.shape[2:]
         features = functional.pad(
             pictures, (0, self._missing(width), 0, self._missing(height)), mode="replicate"

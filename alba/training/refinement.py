@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,8 @@ def learn(
 ) -> None:
     """Train a network, and judge every epoch by its masks of the videos that are left out.
 
-    Every video has the same share of the samples, however long it is.
+    The U-Nets take turns, each with batches of its own, so that they err in different places. Every video has
+    the same share of the samples, however long it is.
 
     Raises
     ------
@@ -149,7 +151,8 @@ def learn(
     settings, network, hardware = refinement.settings, refinement.network, run.hardware
     (generator,) = run.generators
     assert isinstance(generator, np.random.Generator)
-    num_updates = max(1, sum(len(lesson.shared) for lesson in lessons) // settings.batch_size)
+    num_frames = sum(len(lesson.shared) for lesson in lessons)
+    num_updates = max(1, num_frames // settings.batch_size) * len(network.members)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         run.optimizer,
         settings.learning_rate,
@@ -161,9 +164,10 @@ def learn(
         learnt, judged, norms = Tally(hardware, "iou"), Tally(hardware, "iou"), []
         network.train()
         batches = read_batches(draw_batches(lessons, settings, generator, num_updates), hardware)
-        for pictures, target, count in progress(batches, f"epoch {epoch}", num_updates, "batch"):
-            loss, iou = mask_loss(hardware.run(network)(pictures), target, count, hardware)
-            norms.append(descend(run, network, loss, iou, count, learnt))
+        turns = zip(cycle(network.members), progress(batches, f"epoch {epoch}", num_updates, "batch"))
+        for member, (pictures, target, count) in turns:
+            loss, iou = mask_loss(hardware.run(member)(pictures), target, count, hardware)
+            norms.append(descend(run, member, loss, iou, count, learnt))
             schedule.step()
         speed = learnt.count / (time.perf_counter() - start)
         _judge(refinement, left_out, hardware, judged)
@@ -187,12 +191,12 @@ def _judge(refinement: Refinement, lessons: Sequence[VideoLesson], hardware: Har
 def mask_loss(logits: Tensor, target: Tensor, count: int, hardware: Hardware) -> tuple[Tensor, Tensor]:
     """Cross-entropy, its mean over all pixels of a batch, and one minus the soft IoU of each mask.
 
-    Each U-Net is to draw the whole mask by itself: loss and IoU are means over them.
+    Loss and IoU are means over the U-Nets, each of which is to draw the whole mask by itself.
 
     Parameters
     ----------
     logits : (n, S, h, w) float32
-        Of each of the S U-Nets, for this process's share of a batch.
+        Of S U-Nets, for this process's share of a batch.
     target : (n, h, w) uint8
         0 outside to 254 inside, 255 void: such pixels do not count.
     count : int

@@ -1,10 +1,13 @@
 """A refinement that learns a made-up task; loss, matching, odd sizes."""
 
 from dataclasses import replace
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from alba.config import RefinementSettings
 from alba.errors import TrainingError
@@ -44,16 +47,22 @@ def jaccard(masks: np.ndarray, truth: np.ndarray) -> float:
 
 def fit(lessons, left_out, settings, folder):
     """A network trained on some videos, and the log."""
+    refinement, run = untrained(settings, folder)
+    learn(lessons, left_out, refinement, run)
+    run.load_best()
+    return refinement, run
+
+
+def untrained(settings, folder):
     torch.manual_seed(settings.seed)
     refinement = build_refinement(settings)
     network = refinement.network
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate)
     generators = [np.random.default_rng(settings.seed)]
     description = describe_refinement(refinement, {})
-    run = Run(folder, {}, description, network, optimizer, generators, Hardware(torch.device("cpu")))
-    learn(lessons, left_out, refinement, run)
-    run.load_best()
-    return refinement, run
+    return refinement, Run(
+        folder, {}, description, network, optimizer, generators, Hardware(torch.device("cpu"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,14 +156,36 @@ def test_the_mask_is_the_mean_of_what_the_networks_draw(trained):
     new = squares(103)
     refinement, _ = trained
     alone = []
-    for scale, member in zip(refinement.network.scales, refinement.network.members, strict=True):
-        network = RefinementNetwork(len(CHANNELS), SETTINGS.widths, [scale]).eval()
+    for member in refinement.network.members:
+        network = RefinementNetwork(len(CHANNELS), SETTINGS.widths, [member.scale]).eval()
         network.members[0] = member
         alone.append(refine(replace(refinement, network=network), new.shared, new.tracks[0].own))
     assert len(alone) == 2
     assert np.abs(alone[0] - alone[1]).max() > 0.01
     both = refine(refinement, new.shared, new.tracks[0].own)
     np.testing.assert_allclose(both, (alone[0] + alone[1]) / 2, atol=1e-6)
+
+
+def test_the_networks_take_turns_with_batches_of_their_own(tmp_path):
+    """Each looks at other pictures at its turn, and the step that follows leaves the others as they are."""
+    turns, looks, weights = [], [], []
+
+    refinement, run = untrained(SETTINGS.model_copy(update={"epochs": 2}), tmp_path)
+    members = refinement.network.members
+
+    def record(number, _, inputs):
+        turns.append(number)
+        looks.append(inputs[0].clone())
+        weights.append([nn.utils.parameters_to_vector(m.parameters()).detach().clone() for m in members])
+
+    for number, member in enumerate(members):
+        member.register_forward_pre_hook(partial(record, number))
+    learn([squares(0)], [], refinement, run)
+    assert turns == [0, 1] * 4
+    for number, before, after in zip(turns, weights, weights[1:], strict=False):
+        assert not torch.equal(before[number], after[number])
+        assert torch.equal(before[1 - number], after[1 - number])
+    assert all(not torch.equal(one, other) for one, other in combinations(looks, 2))
 
 
 def test_every_network_learns_to_draw_the_whole_mask():
