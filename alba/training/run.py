@@ -197,9 +197,7 @@ class Run:
         for name, tensor in _below("optimizer", tensors).items():
             index, _, moment = name.partition("/")
             moments.setdefault(int(index), {})[moment] = _laid_out_as(weights[int(index)], tensor)
-        optimizer = self.optimizer.state_dict()
-        groups = state.get("param_groups", optimizer["param_groups"])  # progress of old has none
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
         for number, generator in enumerate(self.generators):
             if isinstance(generator, torch.Generator):
                 generator.set_state(tensors[f"generator/{number}"])
