@@ -52,7 +52,9 @@ def train_refinement(
     output: Path,
     jobs: int = 1,
 ) -> None:
-    """Train the refinement network and publish the best epoch's checkpoint.
+    """Train the refinement network and publish a checkpoint.
+
+    It is the best epoch's where videos are left out to judge them on, else the last one's.
 
     Parameters
     ----------
@@ -146,7 +148,7 @@ def learn(
     """
     if not lessons:
         raise TrainingError("no training video has a track", "lower selection.threshold")
-    if not left_out:
+    if not left_out and refinement.settings.validation_share:
         logging.getLogger(__name__).warning("no video to validate on: the last epoch will be published")
     settings, network, hardware = refinement.settings, refinement.network, run.hardware
     (generator,) = run.generators

@@ -42,12 +42,6 @@ class Tally:
         self.count += count
         return summed
 
-    def merge(self, other: "Tally") -> None:
-        """Take in the sums of another one."""
-        self.loss += other.loss
-        self.right += other.right
-        self.count += other.count
-
     def row(self, of: str) -> dict[str, float]:
         """Means, to be logged: of "train" or "validation"; none where nothing came in."""
         if not self.count:

@@ -102,7 +102,7 @@ def _read(sample: Sample) -> tuple[Tensor, Tensor]:
     """Picture (1, len(CHANNELS), h, w) and target (1, h, w)."""
     frame = slice(sample.t, sample.t + 1)
     picture = join_cues(sample.lesson.shared[frame], sample.track.own[frame])
-    target = torch.from_numpy(sample.track.target[frame].copy())
+    target = torch.from_numpy(sample.track.target[frame])
     if sample.mirrored:
         picture, target = mirror_cues(picture), target.flip(-1)
     picture[0, torch.from_numpy(sample.dropped)] = 0

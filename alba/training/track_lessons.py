@@ -45,6 +45,33 @@ FULL = 254
 """Of targets: a pixel that lies wholly in the object; 255 is void."""
 
 
+class StoredFrames:
+    """An array of frames in a file that is open only while some of them are read: there may be thousands.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.npy``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.shape: tuple[int, ...] = self._map().shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frames: slice) -> NDArray[Any]:
+        """Some of the frames, in memory."""
+        return np.array(self._map()[frames])
+
+    def _map(self) -> NDArray[Any]:
+        return np.load(self._path, mmap_mode="r")
+
+
+Frames = NDArray[Any] | StoredFrames
+
+
 @dataclass(frozen=True)
 class TrackLesson:
     """One track of a training video.
@@ -59,8 +86,8 @@ class TrackLesson:
         Whether it is the track of an object.
     """
 
-    own: NDArray[np.float16]
-    target: NDArray[np.uint8]
+    own: Frames
+    target: Frames
     matched: bool
 
 
@@ -75,7 +102,7 @@ class VideoLesson:
     tracks : list of TrackLesson
     """
 
-    shared: NDArray[np.float16]
+    shared: Frames
     tracks: list[TrackLesson]
 
 
@@ -157,14 +184,14 @@ class Preparation:
                 raise TrainingError("a process was killed", "give it more memory, or fewer jobs") from None
 
     def open(self, index: int) -> VideoLesson:
-        """The lesson of a video that is prepared; its arrays are read when they are looked at."""
+        """The lesson of a video that is prepared; its frames are read when they are looked at."""
         path = self._path(index)
         matches = json.loads((path / "tracks.json").read_text())
         tracks = [
-            TrackLesson(_map(path / f"{k}-own.npy"), _map(path / f"{k}-target.npy"), matched)
+            TrackLesson(StoredFrames(path / f"{k}-own.npy"), StoredFrames(path / f"{k}-target.npy"), matched)
             for k, matched in matches.items()
         ]
-        return VideoLesson(_map(path / "shared.npy"), tracks)
+        return VideoLesson(StoredFrames(path / "shared.npy"), tracks)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:05d}"
@@ -234,10 +261,6 @@ def _in_one_thread(preparation: Preparation, index: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     preparation._prepare(index)
-
-
-def _map(path: Path) -> NDArray[Any]:
-    return np.load(path, mmap_mode="r")
 
 
 def _shares(masks: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from alba.training.checkpoint import build_refinement, describe_refinement
 from alba.training.hardware import Hardware
 from alba.training.refinement import learn, mask_loss, refine
 from alba.training.run import Run
-from alba.training.track_lessons import TrackLesson, VideoLesson, match_tracks
+from alba.training.track_lessons import StoredFrames, TrackLesson, VideoLesson, match_tracks
 
 SETTINGS = RefinementSettings(
     widths=(8, 16), epochs=6, learning_rate=1e-2, batch_size=4, mixed_precision=False
@@ -114,15 +115,29 @@ def test_epoch_of_the_best_masks_of_videos_left_out_is_kept(trained):
 
 def test_where_no_video_is_left_out_the_last_epoch_is_kept(tmp_path, caplog):
     settings = SETTINGS.model_copy(update={"epochs": 2})
-    _, run = fit([squares(0)], [], settings, tmp_path)
+    _, run = fit([squares(0)], [], settings, tmp_path / "whole")
     assert run.best_epoch == 2
     assert "iou/validation" not in run.log[0]
+    assert not caplog.text
+    fit([squares(0)], [], settings.model_copy(update={"validation_share": 0.2}), tmp_path / "too few")
     assert "no video to validate on" in caplog.text
 
 
 def test_nothing_to_learn_from_is_told(tmp_path):
     with pytest.raises(TrainingError, match="no training video has a track"):
         fit([], [squares(0)], SETTINGS, tmp_path)
+
+
+def test_lessons_that_lie_on_disk_keep_no_file_open(tmp_path):
+    array = np.arange(24, dtype=np.float16).reshape(4, 3, 2)
+    np.save(tmp_path / "frames.npy", array)
+    before = psutil.Process().num_fds()
+    lessons = [StoredFrames(tmp_path / "frames.npy") for _ in range(20)]
+    read = [lesson[1:3] for lesson in lessons]
+    assert psutil.Process().num_fds() == before
+    assert len(lessons[0]) == 4
+    assert lessons[0].shape == (4, 3, 2)
+    np.testing.assert_array_equal(read[19], array[1:3])
 
 
 def test_training_is_deterministic_and_takes_videos_of_several_sizes(tmp_path):
