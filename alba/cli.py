@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -227,7 +227,7 @@ def train_refinement(
         selection,
         assignment,
         load_settings(RefinementSettings, settings, "--settings"),
-        _refined_tracks(tracks),
+        parse_settings(SegmentSettings, {"tracks": tracks}, "--tracks").tracks,
         output,
         jobs,
     )
@@ -306,7 +306,6 @@ def refine(
     model: Annotated[
         str, typer.Option(help="model that brings the network: its folder, or its name below models")
     ] = "",
-    tracks: RefinedTracks = "all",
 ) -> None:
     """Draw the tracks of one segmented video anew, into indexed PNGs and a store."""
     from alba.datasets import open_video
@@ -320,14 +319,9 @@ def refine(
         flow,
         segmentation,
         refinement or network_of(find_model(model), "refinement"),
-        _refined_tracks(tracks),
         output,
         masks,
     )
-
-
-def _refined_tracks(tracks: str) -> Literal["all", "main"]:
-    return parse_settings(SegmentSettings, {"tracks": tracks}, "--tracks").tracks
 
 
 @app.command()

@@ -90,7 +90,6 @@ def test_refine_names_what_is_missing_or_misspelt(folder):
     common += ["--flow", folder / "f.zarr", "--segmentation", folder / "s.zarr"]
     common += ["--refinement", folder / "net", "--output", folder / "r.zarr", "--masks", folder / "r"]
     assert_one_line(alba("refine", *common), "net/network.json is missing", "train the network first")
-    assert_one_line(alba("refine", *common, "--tracks", "first"), "--tracks", "'all' or 'main'")
     assert_one_line(
         alba("refine", *common, "--model", "davis16-regions"), "give either --refinement or --model"
     )

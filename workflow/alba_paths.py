@@ -346,6 +346,11 @@ class Paths:
 
     def _networks(self, wildcards: Any, row: str) -> dict[str, str]:
         trainer = self.configuration.trainer_of(wildcards.dataset)
+        if row == "relational" and self._groups_by_pairs(wildcards.dataset):
+            raise ConfigError(
+                f"assignment.network of datasets.{trainer} is pairwise, there is no row relational",
+                "ask for row pairwise or reinforced",
+            )
         networks = NETWORKS_OF_ROW.get(row, {})
         model = self.configuration.models_of(wildcards.dataset)
         if model and networks:
@@ -364,9 +369,17 @@ class Paths:
         return of
 
     def _rows(self, dataset: str) -> list[str]:
-        """Rows of a data set's ablation; the refined one where refinement is applied."""
-        apply = self.stages(dataset).refinement.apply
-        return [row for row in ROWS if apply or row != REFINED]
+        """Rows of a data set's ablation: refined and relational ones where there are such tracks."""
+        absent = set() if self.stages(dataset).refinement.apply else {REFINED}
+        if self._groups_by_pairs(dataset):
+            absent.add("relational")
+        return [row for row in ROWS if row not in absent]
+
+    def _groups_by_pairs(self, dataset: str) -> bool:
+        """Whether the network that policy gradient goes on training is the ablation's simple one."""
+        if self.configuration.models_of(dataset):
+            return False
+        return self.stages(self.configuration.trainer_of(dataset)).assignment.network == "pairwise"
 
     def _final_row(self, dataset: str) -> str:
         """The row of the ablation that is the whole system."""
@@ -398,6 +411,8 @@ class Paths:
         def of(wildcards: Any) -> str:
             rules = self.stages(wildcards.dataset).evaluation
             layout = self._settings_of(wildcards.dataset).layout
+            self._require_truth(wildcards.dataset)
+            self._require_unseen(wildcards.dataset)
             if rules.protocol in ("fbms", "youtube-vos") and layout != rules.protocol:
                 raise ConfigError(
                     f"protocol {rules.protocol} cannot score datasets.{wildcards.dataset} of layout {layout}",
@@ -422,6 +437,17 @@ class Paths:
         self._require_backward_flow(dataset)
         if not self.configuration.models_of(dataset):
             self._require_training_videos(self.configuration.trainer_of(dataset))
+        self._require_unseen(dataset)
+
+    def _require_truth(self, dataset: str) -> None:
+        if not self._has_truth(dataset):
+            raise ConfigError(
+                f"datasets.{dataset} of layout folder has no ground truth", "ask for its masks or overlays"
+            )
+
+    def _has_truth(self, dataset: str) -> bool:
+        settings = self._settings_of(dataset)
+        return settings.layout != "folder" or settings.generate is not None
 
     def _require_backward_flow(self, dataset: str) -> None:
         if not self.stages(dataset).flow.backward:
@@ -430,9 +456,29 @@ class Paths:
                 "leave it out; all_flow makes such stores",
             )
 
+    def _require_unseen(self, dataset: str) -> None:
+        """Two lists that are not the same have no video in common, or what is scored was learned from."""
+        scored, given = self._on_disk(dataset), self.configuration.models_of(dataset)
+        trainer = self.configuration.trainer_of(dataset)
+        for name in () if given else self.configuration.training_sets(trainer):
+            learnt = self._on_disk(name)
+            if (learnt.root, learnt.generate) != (scored.root, scored.generate):
+                continue
+            both = sorted({*self.videos(name, "train")} & {*self.videos(dataset, "val")})
+            if both and learnt.train_split != scored.val_split:
+                raise ConfigError(
+                    f"{learnt.train_split} and {scored.val_split} of datasets.{dataset} both list {both[0]}",
+                    "name lists without a common video, or the root that holds both",
+                )
+
     def _require_training_videos(self, trainer: str) -> None:
         owners: dict[str, str] = {}
         for name in self.configuration.training_sets(trainer):
+            if not self._has_truth(name):
+                raise ConfigError(
+                    f"datasets.{name} of layout folder has no ground truth to learn from",
+                    "set train_on, or models",
+                )
             self._require_backward_flow(name)
             for video in self.videos(name, "train"):
                 if owners.setdefault(video, name) != name:
@@ -550,6 +596,11 @@ class Paths:
         return Path(os.path.normpath(Path(self.configuration.data_root) / peers))
 
     # Targets
+
+    def scores_of_all(self, name: str) -> Callable[[Any], list[str]]:
+        """A table of a data set's results; none where there is no ground truth to score by."""
+        table = self.results(name)
+        return lambda wildcards: table(wildcards) if self._has_truth(wildcards.dataset) else []
 
     def results(self, pattern: str) -> Callable[[Any], list[str]]:
         """Files below a data set's results; with `{video}` in the pattern, one a validation video.

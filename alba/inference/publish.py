@@ -1,6 +1,8 @@
 """What a segmentation leaves behind: indexed PNGs and a store."""
 
+import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def publish_segmentation(
     output: Path,
     masks: Path,
 ) -> None:
-    """Publish indexed PNGs and the store that announces them; where one cannot be written, neither is left.
+    """Publish indexed PNGs, then the store that announces them; where one cannot be written, neither is left.
 
     Parameters
     ----------
@@ -66,14 +68,15 @@ def publish_segmentation(
     StoreError
         One of them cannot be written or holds something else.
     """
-    with (
-        publish_folder(masks) as folder,
-        StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer,
-    ):
-        for path, label_map in zip(video.frame_paths, label_maps, strict=True):
-            write_label_map(folder / f"{path.stem}.png", label_map)
-        writer.append("label_maps", label_maps)
-        writer.append("selection", selection)
-        writer.append("slot", slots)
+    with ExitStack() as undone_by_failure:
+        with StoreWriter(output, SEGMENTATION, video.size, dict(provenance)) as writer:
+            writer.append("label_maps", label_maps)
+            writer.append("selection", selection)
+            writer.append("slot", slots)
+            with publish_folder(masks) as folder:
+                for path, label_map in zip(video.frame_paths, label_maps, strict=True):
+                    write_label_map(folder / f"{path.stem}.png", label_map)
+            undone_by_failure.callback(shutil.rmtree, masks, ignore_errors=True)
+        undone_by_failure.pop_all()
     if ready_path(masks) != ready_path(output):
         make_ready(masks, {"store": output.name})

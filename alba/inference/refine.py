@@ -26,7 +26,6 @@ def refine_video(
     flow: Path,
     segmentation: Path,
     refinement: Path,
-    tracks: str,
     output: Path,
     masks: Path,
 ) -> None:
@@ -38,11 +37,9 @@ def refine_video(
     proposals, flow : Path
         Stores of the video.
     segmentation : Path
-        Store of the segmentation whose tracks are refined.
+        Store of the segmentation whose tracks are refined; where only its main track is shown, that one.
     refinement : Path
         Checkpoint folder.
-    tracks : str
-        "all": each track of the segmentation; "main": its one foreground.
     output : Path
         Segmentation store.
     masks : Path
@@ -53,7 +50,8 @@ def refine_video(
     CheckpointError
         There is no refinement network in the folder.
     StoreError
-        A store is missing, damaged or not of this video, or an output's place is taken.
+        A store is missing, damaged or not of this video, the segmentation is of other proposals or refined
+        already, or an output's place is taken.
     """
     check_places(output, masks)
     trained = load_refinement(refinement)
@@ -65,6 +63,7 @@ def refine_video(
             "name those that it was made from",
         )
     selection, slots = rough.read("selection"), rough.read("slot")
+    tracks = _tracks_of(rough, segmentation)
     most = 1 if tracks == "main" else MAX_OBJECTS
 
     def painter(t: int, _: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -94,6 +93,14 @@ def refine_video(
         "inputs": {"video": video.name, "segmentation": rough.digest},
     }
     publish_segmentation(video, refined, selection, slots, provenance, output, masks)
+
+
+def _tracks_of(rough: SegmentationStore, path: Path) -> str:
+    """Which tracks a segmentation shows, as in `SegmentSettings`."""
+    provenance = rough.attributes["provenance"]
+    if provenance["stage"] != "segment":
+        raise StoreError(f"{path} is refined already", "name the segmentation that it was made from")
+    return str(provenance["settings"]["tracks"])
 
 
 def _probabilities(scene: Scene, trained: Refinement, tracks: str) -> tuple[NDArray[np.float16], list[int]]:

@@ -112,7 +112,9 @@ def check_place(path: Path, sign: str = "") -> None:
 
 def _is_output(path: Path, sign: str) -> bool:
     """Whether a place is free or holds an output; of hidden files nobody's work is made."""
-    if not path.is_dir() or ready_path(path).is_file() or (sign and (path / sign).is_file()):
+    if not path.is_dir():
+        return not path.exists()
+    if ready_path(path).is_file() or (sign and (path / sign).is_file()):
         return True
     return all(entry.name.startswith(".") for entry in path.iterdir())
 

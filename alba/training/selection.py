@@ -73,7 +73,7 @@ def load_selection_videos(corpus: Corpus, settings: SelectionSettings) -> list[S
     Raises
     ------
     TrainingError
-        None has a proposal.
+        None has a proposal, or their proposals are of different backends.
     """
     videos = [
         load_selection_video(
@@ -87,6 +87,13 @@ def load_selection_videos(corpus: Corpus, settings: SelectionSettings) -> list[S
     ]
     if not any(len(video.boxes) for video in videos):
         raise TrainingError("no training video has a proposal", "lower the proposal backend's thresholds")
+    first, expected = corpus.videos[0].name, videos[0].features.shape[1]
+    for video, pixels in zip(corpus.videos, videos, strict=True):
+        if (found := pixels.features.shape[1]) != expected:
+            raise TrainingError(
+                f"the proposals of {video.name} have {found} features, those of {first} {expected}",
+                "make the proposals of all data sets with the same backend",
+            )
     return videos
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
-from alba.errors import TrainingError
+from alba.errors import TrainingError, first_line
 from alba.store import check_place
 from alba.training.hardware import Hardware
 from alba.training.run import progress_folder
@@ -27,14 +29,39 @@ def sole_trainer(output: Path, hardware: Hardware) -> Iterator[None]:
     Raises
     ------
     TrainingError
-        Another process, which is named, trains for this output.
+        Another process, which is named, trains for this output, or there is no more room for the training
+        on disk or in the GPU's memory.
     StoreError
         What is there is no checkpoint, so that nothing could be published.
     """
-    if not hardware.writes:
+    with _told_in_a_line(output):
+        if hardware.writes:
+            check_place(output, "network.json")
+            with _lock(output):
+                yield
+        else:
+            yield
+
+
+@contextmanager
+def _told_in_a_line(output: Path) -> Iterator[None]:
+    try:
         yield
-        return
-    check_place(output, "network.json")
+    except (OSError, SafetensorError) as error:
+        named = getattr(error, "filename", None) or progress_folder(output)
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise TrainingError(
+            f"{named} cannot be read or written ({reason})", "check permissions and free space"
+        ) from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU's memory does not hold the training of {output}",
+            "set batch_size or videos_per_update of the stage lower, or device: cpu",
+        ) from error
+
+
+@contextmanager
+def _lock(output: Path) -> Iterator[None]:
     folder = progress_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"

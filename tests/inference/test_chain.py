@@ -33,6 +33,7 @@ from alba.inference.refine import refine_video
 from alba.masks import read_label_map
 from alba.oracle import label_video
 from alba.proposals import compute_proposals
+from alba.store import StoreWriter
 from alba.training.assignment import load_training_videos, train_assignment
 from alba.training.checkpoint import build_assignment, load_held_out, load_selection
 from alba.training.corpus import Corpus, store_of
@@ -82,7 +83,7 @@ def root(tmp_path_factory):
     return root
 
 
-def segment(root, row, out, fusion="late", assignment=None, grouping=None, masks=None):
+def segment(root, row, out, fusion="late", assignment=None, grouping=None, masks=None, tracks="all"):
     video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
     sources = Sources(
         *(store_of(root / stage, video) for stage in ("proposals", "flow", "labels")),
@@ -90,15 +91,15 @@ def segment(root, row, out, fusion="late", assignment=None, grouping=None, masks
         assignment or root / f"reinforce-{fusion}",
     )
     places = out / "val-000.zarr", masks or out / "val-000"
-    segment_video(video, row, SegmentSettings(), grouping, sources, *places)
+    segment_video(video, row, SegmentSettings(tracks=tracks), grouping, sources, *places)
     return video
 
 
-def refine(root, rough, out, tracks="all"):
+def refine(root, rough, out):
     video = open_video(DatasetSettings(root=str(root / "data")), "val-000")
     proposals, flow = (store_of(root / stage, video) for stage in ("proposals", "flow"))
     paths = out / "val-000.zarr", out / "val-000"
-    refine_video(video, proposals, flow, store_of(rough, video), root / "refinement", tracks, *paths)
+    refine_video(video, proposals, flow, store_of(rough, video), root / "refinement", *paths)
     return video
 
 
@@ -145,6 +146,25 @@ def test_no_masks_are_left_where_the_store_cannot_be_written(root, tmp_path):
     with pytest.raises(StoreError, match=r"val-000\.zarr cannot be written"):
         segment(root, "proposals", tmp_path / "file", masks=tmp_path / "pictures")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_segmentation_is_announced_when_its_masks_are_in_place(root, tmp_path, monkeypatch):
+    original, seen = Path.replace, []
+
+    def replace(path, target):
+        seen.extend([Path(target).name] * Path(target).name.startswith("val-000"))
+        return original(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    segment(root, "proposals", tmp_path)
+    assert seen == ["val-000", "val-000.zarr", "val-000.ready.json"]
+
+
+def test_masks_go_again_where_the_store_fails_after_them(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(StoreWriter, "_finish", lambda writer: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(StoreError, match=r"val-000.zarr cannot be written \(full\)"):
+        segment(root, "proposals", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_early_fusion_segments_too(root, tmp_path):
@@ -219,9 +239,23 @@ def test_refinement_draws_each_track_anew_and_keeps_its_name(root, tmp_path):
     np.testing.assert_array_equal(refined["slot"][:], rough["slot"][:])
     tracks = set(np.unique(rough["label_maps"][:])) | set(np.unique(rough["slot"][:]))
     assert set(np.unique(refined["label_maps"][:])) <= tracks
-    refine(root, tmp_path / "rough", tmp_path / "main", tracks="main")
-    foreground = alba.store.open(tmp_path / "main" / "val-000.zarr")["label_maps"][:]
-    assert set(np.unique(foreground)) <= {0, 1}
+
+
+@pytest.mark.parametrize("tracks", ["all", "main"])
+def test_the_tracks_that_a_segmentation_shows_are_refined(root, tmp_path, monkeypatch, tracks):
+    """Of one with its main track alone no other is drawn, though proposals of others stand in its store."""
+    surer = iter(np.linspace(0.6, 0.9, 20))  # of two tracks the later one is drawn
+
+    def refine_one(_, shared, own):
+        return np.full((len(own), *own.shape[2:]), next(surer), np.float32)
+
+    monkeypatch.setattr("alba.inference.refine.refine", refine_one)
+    segment(root, "reinforced", tmp_path / "rough", tracks=tracks)
+    refine(root, tmp_path / "rough", tmp_path / "refined")
+    store = alba.store.open(tmp_path / "refined" / "val-000.zarr")
+    last = store["slot"][:].max()
+    assert last > 1
+    assert set(np.unique(store["label_maps"][:])) == {last if tracks == "all" else 1}
 
 
 def test_refinement_takes_no_other_network_and_no_other_segmentation(root, tmp_path):
@@ -233,6 +267,9 @@ def test_refinement_takes_no_other_network_and_no_other_segmentation(root, tmp_p
         refine(tmp_path, tmp_path / "rough", tmp_path / "out")
     with pytest.raises(StoreError, match="no segmentation store"):
         refine(root, root / "labels", tmp_path / "out")
+    refine(root, tmp_path / "rough", tmp_path / "refined")
+    with pytest.raises(StoreError, match="is refined already"):
+        refine(root, tmp_path / "refined", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -96,6 +96,13 @@ def test_a_folder_of_something_else_is_not_written_over(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_file_is_not_written_over(tmp_path):
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(StoreError, match="notes is there and was not made by alba"):
+        write_proposals(tmp_path / "notes", [1])
+    assert (tmp_path / "notes").read_text() == "precious"
+
+
 def test_an_empty_folder_and_an_own_store_without_its_marker_are_written_over(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/.snakemake_timestamp").write_text("")

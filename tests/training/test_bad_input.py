@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tiny_trainings import GROUPING, REFINEMENT, REINFORCE, STAGES
 
@@ -22,10 +24,15 @@ from alba.training.checkpoint import (
     save_checkpoint,
 )
 from alba.training.compatibility import check_networks, differences
+from alba.training.hardware import Hardware
+from alba.training.loading import load_selection_video
 from alba.training.refinement import train_refinement
 from alba.training.reinforce import reinforce
 from alba.training.run import Run, progress_folder
 from alba.training.selection import _agreement
+from alba.training.sole import sole_trainer
+
+CPU = Hardware(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
@@ -68,6 +75,42 @@ def test_features_that_are_not_finite_are_noticed(trainer, tmp_path):
     folders = trainer.root / "selection", tmp_path / "assignment"
     with pytest.raises(TrainingError, match="epoch-0000"):
         reinforce(trainer.corpus, *folders, REINFORCE, tmp_path / "reinforce")
+
+
+def test_proposals_of_different_backends_are_refused(trainer, tmp_path, monkeypatch):
+    def load(video, *arguments):
+        pixels = load_selection_video(video, *arguments)
+        wider = np.pad(pixels.features, [(0, 0), (0, int(video.name == "train-002"))])
+        return replace(pixels, features=wider)
+
+    monkeypatch.setattr("alba.training.selection.load_selection_video", load)
+    with pytest.raises(TrainingError, match="of train-002 have 48 features, those of train-000 47"):
+        trainer("selection", tmp_path / "selection")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device", "epoch-0001"), r"epoch-0001 cannot .* \(No space left"),
+        (SafetensorError("I/O error: no space"), r"net.training cannot .* \(I/O error: no space\)"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "GPU's memory does not hold the training of .*net"),
+    ],
+)
+def test_where_there_is_no_room_the_training_ends_in_a_line(tmp_path, error, message):
+    with pytest.raises(TrainingError, match=message), sole_trainer(tmp_path / "net", CPU):
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(
+            TrainingError, match=r"file/net.training cannot be read or written \(Not a directory\)"
+        ),
+        sole_trainer(tmp_path / "file/net", CPU),
+    ):
+        pass
 
 
 def test_checkpoint_of_other_grouping_settings_names_them(trainer, tmp_path):

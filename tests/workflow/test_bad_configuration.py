@@ -101,3 +101,42 @@ def test_stores_of_the_forward_flow_alone_are_made_and_not_grouped(finished):
     for target in ("results/sprites/ablation.csv", "results/real/metrics.csv", "results/real/masks/bear"):
         assert "flow.backward of datasets." in failure(finished, target)
     assert finished.planned("all_flow")["estimate_flow"] == 4
+
+
+def test_what_is_learned_from_is_not_scored_by_another_list(project):
+    """As where the root of a YouTube-VOS is one split of it, so that every list is that one."""
+    folder = project.path / "data/yt/train"
+    (folder / "JPEGImages/0a").mkdir(parents=True)
+    (folder / "JPEGImages/0a/00000.jpg").touch()
+    (folder / "meta.json").write_text('{"videos": {"0a": {}}}')
+    rules = {"evaluation": {"protocol": "youtube-vos"}}
+    settings = {"layout": "youtube-vos", "root": "yt/train", "stages": rules}
+    project.configure(datasets={"yt": settings})
+    text = failure(project, "results/yt/metrics.csv")
+    assert "train and val of datasets.yt both list 0a: name lists without a common video" in text
+    project.configure(datasets={"yt": {**settings, "val_split": "train"}})  # as it is meant then
+    assert project.planned("results/yt/metrics.csv")["evaluate_videos"] == 1
+
+
+def test_folders_of_frames_are_segmented_and_neither_scored_nor_learned_from(project):
+    folder = project.path / "data/clips/my"
+    folder.mkdir(parents=True)
+    (folder / "00000.jpg").touch()
+    clips = {"layout": "folder", "root": "clips"}
+    given = {**clips, "train_on": "sprites"}
+    project.configure(datasets={"sprites": SPRITES, "clips": given})
+    for table in ("metrics.csv", "reinforced/metrics.csv", "ablation.csv"):
+        assert "datasets.clips of layout folder has no ground truth" in failure(
+            project, f"results/clips/{table}"
+        )
+    assert project.planned("results/clips/masks/my")["copy_masks"] == 1
+    for target in ("all_metrics", "all_ablation"):
+        assert (
+            project.planned(target)["evaluate_videos"]
+            == project.planned(f"results/sprites/{target[4:]}.csv")["evaluate_videos"]
+        )
+    project.configure(datasets={"clips": clips})
+    text = failure(project, "results/clips/masks/my")
+    assert (
+        "datasets.clips of layout folder has no ground truth to learn from: set train_on, or models" in text
+    )

@@ -561,6 +561,15 @@ def test_targets_of_all_data_sets_leave_out_what_one_does_not_need(project):
     assert project.planned("all_networks")["train_pairwise"] == 1
 
 
+def test_grouping_by_pairs_has_no_relational_row(project):
+    project.configure(stages={"assignment": {"network": "pairwise"}})
+    planned = project.planned("results/sprites/ablation.csv")
+    assert planned["evaluate_row"] == 4  # proposals, selection, pairwise, oracle; reinforced is the result
+    result = project.snakemake("--dry-run", "results/sprites/relational/metrics.csv")
+    assert result.returncode != 0
+    assert "assignment.network of datasets.sprites is pairwise" in result.stdout + result.stderr
+
+
 def test_data_that_have_moved_are_taken_for_the_same_by_touch(finished):
     (finished.path / "data").rename(finished.path / "elsewhere")
     target = "results/real/metrics.csv"

@@ -95,4 +95,4 @@ rule evaluate_peer:
 
 rule all_metrics:
     input:
-        paths.everywhere(paths.results("metrics.csv")),
+        paths.everywhere(paths.scores_of_all("metrics.csv")),

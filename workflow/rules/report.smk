@@ -131,7 +131,7 @@ rule draw_overlay:
 
 rule all_ablation:
     input:
-        paths.everywhere(paths.results("ablation.csv")),
+        paths.everywhere(paths.scores_of_all("ablation.csv")),
 
 
 rule all_curves:

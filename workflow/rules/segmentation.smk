@@ -56,7 +56,7 @@ rule refine_masks:
         revision=REVISIONS["refine"],
         inputs=options(("proposals", "flow", "segmentation", "refinement")),
     shell:
-        "alba refine --dataset {params.dataset:q} --video {wildcards.video:q} --tracks {params.tracks}"
+        "alba refine --dataset {params.dataset:q} --video {wildcards.video:q}"
         " {params.inputs:q} --output {output.store:q} --masks {output.masks:q} > {log:q} 2>&1"
 
 
