@@ -22,7 +22,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy workflow/alba_paths.py
+	MYPYPATH=workflow $(BIN)/mypy workflow/alba_datasets.py workflow/alba_paths.py
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

@@ -7,11 +7,13 @@ gives them their values.
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from alba_datasets import NAME, DataSets
 
 from alba.config import (
     GROUPED,
@@ -21,18 +23,13 @@ from alba.config import (
     REFINED,
     ROWS,
     Configuration,
-    DatasetSettings,
-    SpritesSettings,
     find_model,
     network_of,
     network_settings,
     stage_key,
 )
-from alba.datasets import list_videos, open_video
+from alba.datasets import open_video
 from alba.errors import ConfigError, DatasetError
-
-NAME = "[A-Za-z0-9_-]+"
-"""Names of data sets and videos: no dot, so that `bear` never matches `bear.zarr`."""
 
 GENERATED = ("sprites", "mirrored", "composites")
 """Kinds of generated data sets, each a stage."""
@@ -57,13 +54,10 @@ class Paths:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        for name in configuration.datasets:
-            if not re.fullmatch(NAME, name):
-                raise ConfigError(f"data set name {name!r}", "use letters, digits, - and _")
         self.configuration = configuration
+        self.datasets = DataSets(configuration)
         self.key = cache(partial(stage_key, configuration))
-        self.stages = cache(configuration.stages_of)
-        self.videos = cache(self._list_videos)
+        self.stages = self.datasets.stages
         self._seeds = {0}.union(*(self.stages(name).ablation.seeds for name in configuration.datasets))
         self._seeds_by_key = cache(self._find_seeds)
 
@@ -72,19 +66,19 @@ class Paths:
     def root(self, wildcards: Any) -> str:
         """Folder that holds a data set."""
         name = wildcards.dataset
-        dataset = self._settings_of(name)
+        dataset = self.datasets.settings(name)
         if dataset.generate is not None:
             return self.folder(name, dataset.generate.kind)
         return os.path.normpath(Path(self.configuration.data_root) / dataset.root)
 
     def generated(self, wildcards: Any) -> list[str]:
         """Marker of a generated data set; a real one has none."""
-        generate = self._settings_of(wildcards.dataset).generate
+        generate = self.datasets.settings(wildcards.dataset).generate
         return [] if generate is None else [f"{self.folder(wildcards.dataset, generate.kind)}.ready.json"]
 
     def dataset(self, wildcards: Any, input: Any) -> str:
         """What a command must know to read a data set, as JSON; the root is the input `pictures`."""
-        settings = self._settings_of(wildcards.dataset)
+        settings = self.datasets.settings(wildcards.dataset)
         settings = settings.model_copy(update={"root": str(input.pictures)})
         return settings.model_dump_json(include=_DATASET_KEYS | {"root"})
 
@@ -93,16 +87,16 @@ class Paths:
 
         Unlike the time of a folder it survives a copy. Generated frames follow from their marker.
         """
-        dataset = self._settings_of(wildcards.dataset)
+        dataset = self.datasets.settings(wildcards.dataset)
         if dataset.generate is not None:
             return ""
-        video = open_video(self._on_disk(wildcards.dataset), wildcards.video)
+        video = open_video(self.datasets.on_disk(wildcards.dataset), wildcards.video)
         first, last = video.frame_paths[0].name, video.frame_paths[-1].name
         return f"{first}..{last} ({len(video)})"
 
     def split(self, purpose: str) -> Callable[[Any], str]:
         """Name of the list of videos to "train" on or to validate on ("val")."""
-        return lambda wildcards: getattr(self._settings_of(wildcards.dataset), f"{purpose}_split")
+        return lambda wildcards: getattr(self.datasets.settings(wildcards.dataset), f"{purpose}_split")
 
     def source_root(self, wildcards: Any) -> str:
         """Folder that holds the data set which another one is made from."""
@@ -122,49 +116,13 @@ class Paths:
 
     def source_videos(self, wildcards: Any) -> list[str]:
         """Names of its training videos: a change of the list makes the job run again."""
-        return self.videos(self._source(wildcards).dataset, "train")
+        return self.datasets.videos(self._source(wildcards).dataset, "train")
 
     def _source(self, wildcards: Any) -> SimpleNamespace:
-        name = self._settings_of(wildcards.dataset).source
+        name = self.datasets.settings(wildcards.dataset).source
         if not name:
             raise ConfigError(f"data set {wildcards.dataset} is made from no other", "ask for another file")
         return SimpleNamespace(dataset=name)
-
-    def installed(self) -> Iterator[str]:
-        """Names of the data sets that are generated or present on disk."""
-        for name, dataset in self.configuration.datasets.items():
-            origin = dataset.source or name
-            if self._settings_of(origin).generate is not None or Path(self._on_disk(origin).root).is_dir():
-                yield name
-
-    def _settings_of(self, name: str) -> DatasetSettings:
-        if name not in self.configuration.datasets:
-            known = ", ".join(self.configuration.datasets)
-            raise ConfigError(f"no data set {name!r}", f"add it to datasets in config.yaml (known: {known})")
-        return self.configuration.datasets[name]
-
-    def _on_disk(self, name: str) -> DatasetSettings:
-        dataset = self._settings_of(name)
-        return dataset.model_copy(update={"root": str(Path(self.configuration.data_root) / dataset.root)})
-
-    def _list_videos(self, name: str, purpose: str) -> list[str]:
-        dataset = self._on_disk(name)
-        split = dataset.train_split if purpose == "train" else dataset.val_split
-        if not split:
-            raise ConfigError(
-                f"datasets.{name}.{purpose}_split is empty",
-                "name a list of videos" + (", or set train_on" if purpose == "train" else ""),
-            )
-        if dataset.generate is None:
-            videos = list_videos(dataset, split)
-        elif isinstance(dataset.generate, SpritesSettings):
-            videos = dataset.generate.video_names(purpose)
-        else:
-            videos = dataset.generate.video_names(self.videos(dataset.source, "train"))
-        for video in videos:
-            if not re.fullmatch(NAME, video):
-                raise DatasetError(f"{dataset.root}: video name {video!r}", "use letters, digits, - and _")
-        return videos
 
     # Stages
 
@@ -178,7 +136,7 @@ class Paths:
 
         def of(wildcards: Any) -> str:
             self._check_key(wildcards, stage)
-            generate = self._settings_of(wildcards.dataset).generate
+            generate = self.datasets.settings(wildcards.dataset).generate
             if generate is not None and stage == generate.kind:
                 return generate.model_dump_json()
             stages = self.stages(wildcards.dataset, self._seed(wildcards))
@@ -190,7 +148,7 @@ class Paths:
 
     def _check_key(self, wildcards: Any, stage: str, row: str = "") -> None:
         """Refuse to make, under these settings, a file whose name stands for others."""
-        generate = self._settings_of(wildcards.dataset).generate
+        generate = self.datasets.settings(wildcards.dataset).generate
         if stage in GENERATED and (generate is None or generate.kind != stage):
             raise ConfigError(f"data set {wildcards.dataset} is no {stage}", "ask for another file")
         key = getattr(wildcards, "key", "")
@@ -290,7 +248,7 @@ class Paths:
         return words
 
     def _training_sets(self, wildcards: Any) -> list[SimpleNamespace]:
-        self._require_training_videos(wildcards.dataset)
+        self.datasets.require_training_videos(wildcards.dataset)
         names = self.configuration.training_sets(wildcards.dataset)
         return [SimpleNamespace(dataset=name) for name in names]
 
@@ -303,7 +261,7 @@ class Paths:
     ) -> list[str]:
         """One path for each video of a list."""
         folder = self.folder(dataset, stage, row, seed)
-        return [f"{folder}/{video}{suffix}" for video in self.videos(dataset, purpose)]
+        return [f"{folder}/{video}{suffix}" for video in self.datasets.videos(dataset, purpose)]
 
     # Segmentation and scores
 
@@ -407,89 +365,11 @@ class Paths:
 
     def evaluation(self, setting: str) -> Callable[[Any], str]:
         """A setting of the rules by which a data set is scored."""
-
-        def of(wildcards: Any) -> str:
-            rules = self.stages(wildcards.dataset).evaluation
-            layout = self._settings_of(wildcards.dataset).layout
-            self._require_truth(wildcards.dataset)
-            self._require_unseen(wildcards.dataset)
-            if rules.protocol in ("fbms", "youtube-vos") and layout != rules.protocol:
-                raise ConfigError(
-                    f"protocol {rules.protocol} cannot score datasets.{wildcards.dataset} of layout {layout}",
-                    "set evaluation.protocol for this data set",
-                )
-            if rules.tracks != "ids" and rules.protocol != "youtube-vos":
-                raise ConfigError(
-                    f"evaluation.tracks of datasets.{wildcards.dataset} is {rules.tracks!r}",
-                    "leave it out, it is for protocol youtube-vos only",
-                )
-            return str(getattr(rules, setting))
-
-        return of
-
-    def _require_sound(self, dataset: str) -> None:
-        """Raise what is wrong with a data set and with those that its networks learn from.
-
-        For results that are there already Snakemake would not: a file whose rule cannot be planned counts
-        as one that has no rule, and would be taken for up to date.
-        """
-        self.videos(dataset, "val")
-        self._require_backward_flow(dataset)
-        if not self.configuration.models_of(dataset):
-            self._require_training_videos(self.configuration.trainer_of(dataset))
-        self._require_unseen(dataset)
-
-    def _require_truth(self, dataset: str) -> None:
-        if not self._has_truth(dataset):
-            raise ConfigError(
-                f"datasets.{dataset} of layout folder has no ground truth", "ask for its masks or overlays"
-            )
-
-    def _has_truth(self, dataset: str) -> bool:
-        settings = self._settings_of(dataset)
-        return settings.layout != "folder" or settings.generate is not None
-
-    def _require_backward_flow(self, dataset: str) -> None:
-        if not self.stages(dataset).flow.backward:
-            raise ConfigError(
-                f"flow.backward of datasets.{dataset} is false, and proposals are grouped along it",
-                "leave it out; all_flow makes such stores",
-            )
-
-    def _require_unseen(self, dataset: str) -> None:
-        """Two lists that are not the same have no video in common, or what is scored was learned from."""
-        scored, given = self._on_disk(dataset), self.configuration.models_of(dataset)
-        trainer = self.configuration.trainer_of(dataset)
-        for name in () if given else self.configuration.training_sets(trainer):
-            learnt = self._on_disk(name)
-            if (learnt.root, learnt.generate) != (scored.root, scored.generate):
-                continue
-            both = sorted({*self.videos(name, "train")} & {*self.videos(dataset, "val")})
-            if both and learnt.train_split != scored.val_split:
-                raise ConfigError(
-                    f"{learnt.train_split} and {scored.val_split} of datasets.{dataset} both list {both[0]}",
-                    "name lists without a common video, or the root that holds both",
-                )
-
-    def _require_training_videos(self, trainer: str) -> None:
-        owners: dict[str, str] = {}
-        for name in self.configuration.training_sets(trainer):
-            if not self._has_truth(name):
-                raise ConfigError(
-                    f"datasets.{name} of layout folder has no ground truth to learn from",
-                    "set train_on, or models",
-                )
-            self._require_backward_flow(name)
-            for video in self.videos(name, "train"):
-                if owners.setdefault(video, name) != name:
-                    raise ConfigError(
-                        f"{owners[video]} and {name} both have a training video {video}",
-                        f"leave one of them out of datasets.{trainer}.train_with",
-                    )
+        return lambda wildcards: str(getattr(self.datasets.rules(wildcards.dataset), setting))
 
     def scores(self, wildcards: Any) -> list[str]:
         """Metrics of `scored_rows`, in that order."""
-        self._require_sound(wildcards.dataset)
+        self.datasets.require_sound(wildcards.dataset)
         return [path for _, path in self._scored(wildcards.dataset)]
 
     def scored_rows(self, wildcards: Any) -> list[str]:
@@ -536,15 +416,15 @@ class Paths:
 
     def exported_scores(self, wildcards: Any) -> list[str]:
         """Metrics of `served_rows`, of run 0."""
-        self._require_sound(wildcards.dataset)
+        self.datasets.require_sound(wildcards.dataset)
         return [self._metrics(wildcards.dataset, row) for row in self.served_rows(wildcards)]
 
     def licences(self, wildcards: Any) -> str:
         """Licences of what the networks of a data set learn from."""
         known = {
-            source: self._settings_of(source).licence or "not stated"
+            source: self.datasets.settings(source).licence or "not stated"
             for name in self.configuration.training_sets(self.configuration.trainer_of(wildcards.dataset))
-            for source in [self._settings_of(name).source or name]
+            for source in [self.datasets.settings(name).source or name]
         }
         return "; ".join(f"{name}: {licence}" for name, licence in known.items())
 
@@ -552,10 +432,11 @@ class Paths:
         """All settings that the networks of a data set follow from, as JSON of the shape of `config.yaml`."""
         trainer = self.configuration.trainer_of(wildcards.dataset)
         learnt_from = self.configuration.training_sets(trainer)
-        sources = [self._settings_of(name).source for name in learnt_from]
+        sources = [self.datasets.settings(name).source for name in learnt_from]
         names = dict.fromkeys(filter(None, (*sources, *learnt_from, wildcards.dataset)))
         datasets = {
-            name: self._settings_of(name).model_dump(mode="json", exclude_defaults=True) for name in names
+            name: self.datasets.settings(name).model_dump(mode="json", exclude_defaults=True)
+            for name in names
         }
         stages = self.configuration.stages.model_dump(mode="json")
         return json.dumps({"datasets": datasets, "stages": stages})
@@ -586,11 +467,11 @@ class Paths:
         """Metrics of `methods`, in that order."""
         folder = f"<results>/{wildcards.dataset}"
         peers = [f"{folder}/peers/{name}/metrics.csv" for name in self.methods(wildcards)[1:]]
-        self._require_sound(wildcards.dataset)
+        self.datasets.require_sound(wildcards.dataset)
         return [f"{folder}/metrics.csv", *peers]
 
     def _peers_root(self, name: str) -> Path:
-        peers = self._settings_of(name).peers
+        peers = self.datasets.settings(name).peers
         if not peers:
             raise ConfigError(f"datasets.{name}.peers is empty", "name the folder of other methods' masks")
         return Path(os.path.normpath(Path(self.configuration.data_root) / peers))
@@ -600,7 +481,7 @@ class Paths:
     def scores_of_all(self, name: str) -> Callable[[Any], list[str]]:
         """A table of a data set's results; none where there is no ground truth to score by."""
         table = self.results(name)
-        return lambda wildcards: table(wildcards) if self._has_truth(wildcards.dataset) else []
+        return lambda wildcards: table(wildcards) if self.datasets.has_truth(wildcards.dataset) else []
 
     def results(self, pattern: str) -> Callable[[Any], list[str]]:
         """Files below a data set's results; with `{video}` in the pattern, one a validation video.
@@ -611,8 +492,8 @@ class Paths:
         def of(wildcards: Any) -> list[str]:
             if not self.split("val")(wildcards):
                 return []
-            self._require_sound(wildcards.dataset)
-            videos = self.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
+            self.datasets.require_sound(wildcards.dataset)
+            videos = self.datasets.videos(wildcards.dataset, "val") if "{video}" in pattern else [""]
             return [f"<results>/{wildcards.dataset}/{pattern.format(video=video)}" for video in videos]
 
         return of
@@ -623,15 +504,9 @@ class Paths:
             path
             for purpose in purposes
             if self.split(purpose)(wildcards)
-            and (purpose == "val" or self._is_learned_from(wildcards.dataset))
+            and (purpose == "val" or self.datasets.is_learned_from(wildcards.dataset))
             for path in self.each_video(wildcards.dataset, purpose, stage, ".ready.json")
         ]
-
-    def _is_learned_from(self, name: str) -> bool:
-        """Whether networks learn from a data set: its own, or those of one that names it."""
-        known = self.configuration.datasets
-        own = not self.configuration.models_of(name) and self.configuration.trainer_of(name) == name
-        return own or any(name in (other.train_on, *other.train_with) for other in known.values())
 
     def networks(self, wildcards: Any) -> list[str]:
         """Markers of the networks that a data set needs.
@@ -639,7 +514,7 @@ class Paths:
         None where they are given, where there is nothing to segment with them, or nothing to train them on.
         """
         trainer = self.configuration.trainer_of(wildcards.dataset)
-        if not self._is_served(wildcards) or not self._settings_of(trainer).train_split:
+        if not self._is_served(wildcards) or not self.datasets.settings(trainer).train_split:
             return []
         return self.trained_networks(".ready.json")(wildcards)
 
@@ -660,7 +535,7 @@ class Paths:
     def everywhere(self, files: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Files of every data set that is generated or present on disk."""
         return lambda wildcards: [
-            path for name in self.installed() for path in self.of(name, files)(wildcards)
+            path for name in self.datasets.installed() for path in self.of(name, files)(wildcards)
         ]
 
 
