@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
@@ -51,22 +52,23 @@ class StoredFrames:
     Parameters
     ----------
     path : Path
-        An ``.npy``.
+        An ``.npy`` in C order; its header is read once.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self.shape: tuple[int, ...] = self._map().shape
+        whole: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r")
+        self._path, self._dtype, self._offset = path, whole.dtype, whole.offset
+        self.shape = whole.shape
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, frames: slice) -> NDArray[Any]:
-        """Some of the frames, in memory."""
-        return np.array(self._map()[frames])
-
-    def _map(self) -> NDArray[Any]:
-        return np.load(self._path, mmap_mode="r")
+        """Some consecutive frames, in memory."""
+        first, end, _ = frames.indices(len(self))
+        shape = (end - first, *self.shape[1:])
+        start = self._offset + first * math.prod(shape[1:]) * self._dtype.itemsize
+        return np.fromfile(self._path, self._dtype, math.prod(shape), offset=start).reshape(shape)
 
 
 Frames = NDArray[Any] | StoredFrames
